@@ -1,0 +1,178 @@
+"""The device configuration: sizes and features of one build, validated once.
+
+Everything that depends on a size reads it here; the named configurations are the builds that the
+project supports, each sized for one part.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
+
+PRODUCT_BITS = 31
+"""|product of two words| <= 2**30, so a product and its sign need 32 bits less one."""
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceConfig:
+    """Sizes and features of a device.
+
+    Parameters
+    ----------
+    name: the configuration's name
+    family: which vendor's multiplier the array instantiates
+    lanes: L, words that a weight memory delivers in a cycle; rows of the MAC array
+    batch_lanes: B <= L, samples that the array works on at once; columns of the MAC array
+    accumulator_width: bits of an accumulator
+    weight_tiles: L x L tiles of the WEIGHT memory, and of MOMENTUM where there is one
+    input_tiles, target_tiles: B x L tiles of *each* of the two buffers
+    activation_tiles, output_tiles, delta_tiles: B x L tiles
+    program_length: instructions that the program memory holds
+    max_outputs: widest layer that the loss unit takes
+    momentum: whether there is a MOMENTUM memory; without it beta must be 0
+    sigmoid: whether there is a sigmoid and tanh table
+    cross_entropy: whether the loss unit can do softmax cross-entropy
+    rate_width: significant bits of the mantissa of a rate, 8 to 16
+    update_interval: cycles that the update unit takes for a vector of L weights; fewer than 3
+        need more multipliers a lane (1: three, 3: one)
+    frame_payload: most payload bytes of a frame, a power of two
+    """
+
+    name: str
+    family: Family = "behavioural"
+    lanes: int
+    batch_lanes: int
+    accumulator_width: int = 40
+    weight_tiles: int
+    input_tiles: int
+    target_tiles: int
+    activation_tiles: int
+    output_tiles: int
+    delta_tiles: int
+    program_length: int = 64
+    max_outputs: int = 128
+    momentum: bool = True
+    sigmoid: bool = True
+    cross_entropy: bool = True
+    rate_width: int = 16
+    update_interval: Literal[1, 3] = 1
+    frame_payload: int = 512
+
+    def __post_init__(self) -> None:
+        checks: list[tuple[str, bool, str]] = [
+            ("family", self.family in get_args(Family), f"one of {', '.join(get_args(Family))}"),
+            ("lanes", _is_power_of_two(self.lanes) and 2 <= self.lanes <= 32, "2, 4, 8, 16 or 32"),
+            (
+                "batch_lanes",
+                _is_power_of_two(self.batch_lanes) and 2 <= self.batch_lanes <= self.lanes,
+                f"a power of two from 2 to lanes = {self.lanes}",
+            ),
+            ("accumulator_width", 33 <= self.accumulator_width <= 48, "from 33 to 48"),
+            ("program_length", 8 <= self.program_length <= 4096, "from 8 to 4096"),
+            ("max_outputs", 1 <= self.max_outputs <= 128, "from 1 to 128"),
+            ("rate_width", 8 <= self.rate_width <= 16, "from 8 to 16"),
+            ("update_interval", self.update_interval in (1, 3), "1 or 3"),
+            (
+                "frame_payload",
+                _is_power_of_two(self.frame_payload) and 64 <= self.frame_payload <= 4096,
+                "a power of two from 64 to 4096",
+            ),
+        ]
+        for field in fields(self):
+            if field.name.endswith("_tiles"):
+                tiles = getattr(self, field.name)
+                checks.append((field.name, 1 <= tiles <= 65535, "from 1 to 65535"))
+        for name, holds, expected in checks:
+            if not holds:
+                raise ValueError(
+                    f"{name} of configuration {self.name!r} must be {expected}, "
+                    f"not {getattr(self, name)!r}"
+                )
+
+    @property
+    def max_depth(self) -> int:
+        """Longest dot product that cannot overflow an accumulator.
+
+        Each of K products is at most 2**30 in magnitude, and the epilogue adds a rounding
+        constant of at most 2**30: (K + 1) * 2**30 <= 2**(accumulator_width - 1) - 1.
+        """
+        return (1 << (self.accumulator_width - PRODUCT_BITS)) - 2
+
+    @property
+    def processing_elements(self) -> int:
+        """L * B, multiply-accumulates in a cycle."""
+        return self.lanes * self.batch_lanes
+
+    def with_family(self, family: Family) -> "DeviceConfig":
+        """The same sizes with another family's multipliers."""
+        return replace(self, family=family)
+
+
+CONFIGURATIONS = {
+    config.name: config
+    for config in (
+        DeviceConfig(
+            name="up5k-4x2",
+            family="ice40",
+            lanes=4,
+            batch_lanes=2,
+            weight_tiles=48,
+            input_tiles=32,
+            target_tiles=16,
+            activation_tiles=64,
+            output_tiles=32,
+            delta_tiles=64,
+            program_length=64,
+            max_outputs=32,
+            momentum=True,
+            sigmoid=False,
+            cross_entropy=False,
+            rate_width=8,
+            update_interval=3,
+            frame_payload=64,
+        ),
+        DeviceConfig(
+            name="ecp5-8x8",
+            family="ecp5",
+            lanes=8,
+            batch_lanes=8,
+            accumulator_width=42,
+            weight_tiles=512,
+            input_tiles=512,
+            target_tiles=64,
+            activation_tiles=256,
+            output_tiles=64,
+            delta_tiles=256,
+            program_length=128,
+        ),
+        DeviceConfig(
+            name="ecp5-16x8",
+            family="ecp5",
+            lanes=16,
+            batch_lanes=8,
+            accumulator_width=42,
+            weight_tiles=128,
+            input_tiles=256,
+            target_tiles=64,
+            activation_tiles=128,
+            output_tiles=64,
+            delta_tiles=128,
+            program_length=128,
+            update_interval=3,
+        ),
+    )
+}
+
+
+def configuration(name: str) -> DeviceConfig:
+    """The named configuration; ValueError lists the names there are."""
+    try:
+        return CONFIGURATIONS[name]
+    except KeyError:
+        raise ValueError(
+            f"configuration must be one of {', '.join(CONFIGURATIONS)}, not {name!r}"
+        ) from None

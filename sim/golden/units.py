@@ -1,0 +1,258 @@
+"""What each arithmetic unit of the device computes, on whole arrays of integers.
+
+All arrays hold integers (int64 unless said otherwise) whose binary points the caller knows.
+Functions that saturate return the mask of what saturated beside the result, since the device
+counts it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.isa import Activation
+from hw.numbers import (
+    GRADIENT_GUARD_BITS,
+    LFSR_TAPS,
+    LOSS_FRACTION_BITS,
+    RESIDUAL_FRACTION_BITS,
+    UPDATE_FRACTION_BITS,
+    WORD_BITS,
+    shift_right_rounded,
+)
+from hw.tables import EXP_COARSE, EXP_FINE, LN_2, LOGARITHM, RECIPROCAL, SIGMOID
+
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_SIGMOID = np.array(SIGMOID, dtype=np.int64)
+_EXP_COARSE = np.array(EXP_COARSE, dtype=np.int64)
+_EXP_FINE = np.array(EXP_FINE, dtype=np.int64)
+_RECIPROCAL = np.array(RECIPROCAL, dtype=np.int64)
+_LOGARITHM = np.array(LOGARITHM, dtype=np.int64)
+
+
+def product(left: Integers, right: Integers) -> Integers:
+    """The exact matrix product of 16-bit words, as the MAC array accumulates it.
+
+    A product of two words is below 2**31 and a device allows depths below 2**18, so float64
+    (exact to 2**53) may carry the sum, which lets BLAS do it.
+    """
+    return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+
+
+def saturate(value: Integers, bits: int = WORD_BITS) -> tuple[Integers, Mask]:
+    """`value` limited to a signed word of `bits` bits, and where it was limited."""
+    limited = np.clip(value, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return limited, limited != value
+
+
+def narrow(accumulator: Integers, shift: int, bits: int = WORD_BITS) -> tuple[Integers, Mask]:
+    """Round to nearest (halves up) at 2**shift, then saturate to `bits` bits."""
+    return saturate(shift_right_rounded(accumulator, shift), bits)
+
+
+def sigmoid(z: Integers, fraction: int, step_bits: int) -> Integers:
+    """The table's sigmoid in u1.15 of |z| / 2**fraction, at a step of 2**-step_bits.
+
+    index = min(1023, round(|z| * 2**(step_bits - fraction))), then 1 - y for a negative z.
+    Needs fraction >= step_bits.
+    """
+    index = np.minimum(shift_right_rounded(np.abs(z), fraction - step_bits), len(SIGMOID) - 1)
+    return np.where(z < 0, (1 << 15) - _SIGMOID[index], _SIGMOID[index])
+
+
+def activate(z: Integers, activation: Activation, fraction: int, leak_shift: int) -> Integers:
+    """f(z) for pre-activations and outputs in the same format with `fraction` fraction bits.
+
+    linear z; ReLU max(z, 0); leaky ReLU z or round(z / 2**leak_shift) below 0;
+    sigmoid from the table at steps of 2**-7; tanh(z) = 2 sigmoid(2 z) - 1, so steps of 2**-8.
+    Sigmoid and tanh need 8 <= fraction <= 14.
+    """
+    match activation:
+        case Activation.RELU:
+            return np.maximum(z, 0)
+        case Activation.LEAKY_RELU:
+            return np.where(z < 0, shift_right_rounded(z, leak_shift), z)
+        case Activation.SIGMOID:
+            return shift_right_rounded(sigmoid(z, fraction, 7), 15 - fraction)
+        case Activation.TANH:
+            return shift_right_rounded(2 * sigmoid(z, fraction, 8) - (1 << 15), 15 - fraction)
+        case _:
+            return z
+
+
+def gate(
+    delta: Integers, output: Integers, activation: Activation, fraction: int, leak_shift: int
+) -> tuple[Integers, Mask]:
+    """delta * f'(z), with f' recomputed from the stored output y = f(z).
+
+    linear 1; ReLU y > 0; leaky ReLU 1 or 2**-leak_shift; sigmoid y (1 - y); tanh 1 - y**2.
+    The last two are rounded to 15 fraction bits before the product, which is rounded again; an
+    output is within [0, 1] or [-1, 1] there. Needs 8 <= fraction <= 14 for these two.
+    """
+    one = 1 << fraction
+    match activation:
+        case Activation.RELU:
+            gated = np.where(output > 0, delta, 0)
+        case Activation.LEAKY_RELU:
+            gated = np.where(output > 0, delta, shift_right_rounded(delta, leak_shift))
+        case Activation.SIGMOID:
+            slope = shift_right_rounded(output * (one - output), 2 * fraction - 15)
+            gated = shift_right_rounded(delta * slope, 15)
+        case Activation.TANH:
+            slope = (1 << 15) - shift_right_rounded(output * output, 2 * fraction - 15)
+            gated = shift_right_rounded(delta * slope, 15)
+        case _:
+            gated = delta
+    return saturate(gated)
+
+
+def _lfsr_map(power: int) -> NDArray[np.uint32]:
+    """The linear map of 2**power LFSR steps: its image of every byte at every place (4, 256)."""
+    byte = np.arange(256, dtype=np.uint32)
+    if power == 0:
+        table = np.stack([byte << np.uint32(8 * place) for place in range(4)])
+        return (table >> np.uint32(1)) ^ (table & np.uint32(1)) * np.uint32(LFSR_TAPS)
+    half = _LFSR_MAPS[power - 1]
+    return _lfsr_apply(half, half)
+
+
+def _lfsr_apply(table: NDArray[np.uint32], state: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    images = [table[place][(state >> np.uint32(8 * place)) & np.uint32(255)] for place in range(4)]
+    return images[0] ^ images[1] ^ images[2] ^ images[3]
+
+
+_LFSR_MAPS: list[NDArray[np.uint32]] = []
+for _power in range(22):
+    _LFSR_MAPS.append(_lfsr_map(_power))
+
+
+def lfsr_sequence(state: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
+    """The states of LFSRs now and after each of `count` steps, shape (count + 1, lanes).
+
+    Doubles the known stretch with the map of 2**k steps, which is linear over GF(2).
+    """
+    states = state[None, :]
+    power = 0
+    while len(states) <= count:
+        states = np.concatenate([states, _lfsr_apply(_LFSR_MAPS[power], states)])
+        power += 1
+    return states[: count + 1]
+
+
+class Updated(NamedTuple):
+    """Result of `update`: new weights and momentum, and where either saturated."""
+
+    weight: Integers
+    momentum: Integers
+    weight_saturated: Mask
+    momentum_saturated: Mask
+
+
+def update(
+    *,
+    weight: Integers,
+    momentum: Integers,
+    gradient: Integers,
+    random: NDArray[np.uint32],
+    factor: int,
+    rate: tuple[int, int],
+    decay: tuple[int, int],
+) -> Updated:
+    """Stochastic gradient descent with momentum and weight decay, stochastically rounded.
+
+    v' = sat((factor * v + (g << 8) + r0) >> 16)
+    w' = sat(((w << 16) - (rate * v' >> rate_shift) - (decay * w >> decay_shift) + r1) >> 16)
+
+    Parameters
+    ----------
+    weight, momentum: 16-bit words
+    gradient: 24-bit words with 8 fraction bits below the momentum's LSB
+    random: a 32-bit LFSR state an element; r0 its low and r1 its high half
+    factor: beta in u0.16
+    rate, decay: eta and eta * lambda, as (mantissa, shift); shifts floor
+    """
+    low = (random & np.uint32(0xFFFF)).astype(np.int64)
+    high = (random >> np.uint32(16)).astype(np.int64)
+    wide = factor * momentum + (gradient << (UPDATE_FRACTION_BITS - GRADIENT_GUARD_BITS)) + low
+    new_momentum, momentum_saturated = saturate(wide >> UPDATE_FRACTION_BITS)
+    step = (rate[0] * new_momentum) >> rate[1]
+    shrink = (decay[0] * weight) >> decay[1]
+    wide = (weight << UPDATE_FRACTION_BITS) - step - shrink + high
+    new_weight, weight_saturated = saturate(wide >> UPDATE_FRACTION_BITS)
+    return Updated(new_weight, new_momentum, weight_saturated, momentum_saturated)
+
+
+class LossResult(NamedTuple):
+    """Result of a loss: deltas (N, C), where they saturated, the sum of the loss, correct answers."""
+
+    delta: Integers
+    saturated: Mask
+    loss: int
+    correct: int
+
+
+def mean_squared_error(
+    output: Integers, target: Integers, *, label: Integers | None, residual: int, shift: int
+) -> LossResult:
+    """delta = sat(round((y - t) * r / 2**shift)); the loss is the sum of (y - t)**2.
+
+    Parameters
+    ----------
+    output, target: (N, C), the same binary point f; the loss has 2 f fraction bits
+    label: (N,) class indices where the answers are to be counted, or None
+    residual: r in u1.15
+    shift: 15 + f - (fraction bits of delta)
+    """
+    difference = output - target
+    delta, saturated = narrow(difference * residual, shift)
+    correct = 0 if label is None else int(np.sum(np.argmax(output, axis=1) == label))
+    return LossResult(delta, saturated, int(np.sum(difference * difference)), correct)
+
+
+def exponential(distance: Integers) -> Integers:
+    """exp(-u / 256) in u1.15 for u >= 0; 0 from u = 8 * 256 on.
+
+    The product of a coarse and a fine table, rounded to nearest.
+    """
+    clipped = np.minimum(distance, 8 * 256 - 1)
+    value = shift_right_rounded(_EXP_COARSE[clipped >> 5] * _EXP_FINE[clipped & 31], 15)
+    return np.where(distance < 8 * 256, value, 0)
+
+
+def softmax_cross_entropy(
+    output: Integers, label: Integers, *, residual: int, shift: int
+) -> LossResult:
+    """Softmax p, then delta = sat(round((p - onehot) * r)); the loss is the sum of -ln p[label].
+
+    With m the largest logit: e = exp(z - m) in u1.15, S = sum e, n = floor(log2 S), i the 8 bits
+    after the leading one of S:
+
+        R = round(RECIPROCAL[i] * r / 2**15)
+        delta = narrow((e * R >> (n - 15)) - (onehot * r << 16), shift)
+        loss = (n - 15) * LN_2 + LOGARITHM[i] + ((m - z[label]) << 8)
+
+    A label that is no class matches nothing: its one-hot row is 0 and it adds only
+    (n - 15) * LN_2 + LOGARITHM[i] to the loss.
+
+    Parameters
+    ----------
+    output: (N, C) logits with 8 fraction bits
+    label: (N,) class indices
+    residual: r in u1.15
+    shift: 31 - (fraction bits of delta)
+    """
+    rows, classes = output.shape
+    peak = output.max(axis=1)
+    e = exponential(peak[:, None] - output)
+    total = e.sum(axis=1)
+    exponent = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1
+    index = (total >> (exponent - 8)) & 255
+    scale = shift_right_rounded(_RECIPROCAL[index] * residual, RESIDUAL_FRACTION_BITS)
+    onehot = np.arange(classes)[None, :] == label[:, None]
+    wide = (e * scale[:, None] >> (exponent - 15)[:, None]) - onehot * (residual << 16)
+    delta, saturated = narrow(wide, shift)
+    surprise = np.where(onehot, (peak[:, None] - output) << (LOSS_FRACTION_BITS - 8), 0).sum(axis=1)
+    loss = (exponent - 15) * LN_2 + _LOGARITHM[index] + surprise
+    return LossResult(delta, saturated, int(loss.sum()), int(np.sum(np.argmax(output, 1) == label)))
