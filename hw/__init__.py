@@ -1,1 +1,1 @@
-"""What the chip does: declarations (`config`, `isa`, `layout`, `numbers`, `tables`) and gateware."""
+"""What the chip does: declarations (config, isa, layout, numbers, tables) and gateware."""

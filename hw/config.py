@@ -7,6 +7,8 @@ project supports, each sized for one part.
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from hw.isa import COUNTER_WORDS, INPUT_BUFFERS, INSTRUCTION_WORDS, Region, Register
+
 Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
 
 PRODUCT_BITS = 31
@@ -128,7 +130,7 @@ CONFIGURATIONS = {
             delta_tiles=64,
             program_length=64,
             max_outputs=32,
-            momentum=True,
+            momentum=False,
             sigmoid=False,
             cross_entropy=False,
             rate_width=8,
@@ -176,3 +178,22 @@ def configuration(name: str) -> DeviceConfig:
         raise ValueError(
             f"configuration must be one of {', '.join(CONFIGURATIONS)}, not {name!r}"
         ) from None
+
+
+def region_words(config: DeviceConfig) -> dict[Region, int]:
+    """Words that the host can address in each region of a device."""
+    sample_tile = config.batch_lanes * config.lanes
+    weight_tile = config.lanes * config.lanes
+    return {
+        Region.REGISTERS: len(Register),
+        Region.COUNTERS: COUNTER_WORDS,
+        Region.PROGRAM: config.program_length * INSTRUCTION_WORDS,
+        Region.LFSR: 2 * config.lanes,
+        Region.WEIGHT: config.weight_tiles * weight_tile,
+        Region.MOMENTUM: config.weight_tiles * weight_tile if config.momentum else 0,
+        Region.INPUT: INPUT_BUFFERS * config.input_tiles * sample_tile,
+        Region.TARGET: INPUT_BUFFERS * config.target_tiles * sample_tile,
+        Region.ACTIVATION: config.activation_tiles * sample_tile,
+        Region.OUTPUT: config.output_tiles * sample_tile,
+        Region.DELTA: config.delta_tiles * sample_tile,
+    }

@@ -19,11 +19,11 @@ class Opcode(IntEnum):
     END = 0
     """Wait until all units are idle, then stop."""
     LOOP = 1
-    """Count the register COUNT down; jump to `target` unless it has reached 0."""
+    """Jump to the instruction `rows` while rounds remain: COUNT rounds in all, at least one."""
     ACQUIRE = 2
     """Wait until a buffer of `columns` samples is full; INPUT and TARGET read from it."""
     RELEASE = 3
-    """Wait until all units are idle, then hand the buffer back to the loader."""
+    """Wait until no unit reads INPUT or TARGET, then hand the buffer back to the loader."""
     FORWARD = 4
     """Y = f(W X): columns of WEIGHT times columns of INPUT or ACTIVATION tiles (B samples of one
     feature), into ACTIVATION or OUTPUT."""
@@ -87,7 +87,7 @@ NO_WAIT = 3
 
 FIELDS = (
     Field("opcode", 0, 0, 6, "what to do"),
-    Field("wait_array", 0, 6, 2, "start when at most so many array commands are unfinished; 3: any"),
+    Field("wait_array", 0, 6, 2, "start when at most so many array commands are open; 3: any"),
     Field("wait_loss", 0, 8, 1, "start when the loss unit is idle"),
     Field("activation", 0, 9, 3, "Activation, or Loss for the LOSS command"),
     Field("source", 0, 12, 1, "Source of the right operand"),
@@ -98,12 +98,12 @@ FIELDS = (
     Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
-    Field("rows", 3, 0, 16, "valid length of the L axis; classes in LOSS; target in LOOP"),
+    Field("rows", 3, 0, 16, "valid length of the L axis; classes in LOSS; where LOOP jumps"),
     Field("columns", 4, 0, 16, "valid length of the B axis; samples in ACQUIRE and LOSS"),
     Field("depth", 5, 0, 16, "length of the dot products"),
     Field("left_base", 6, 0, 16, "first tile of the left operand; of TARGET in LOSS"),
     Field("left_inner", 7, 0, 16, "its tiles from one L-axis tile to the next"),
-    Field("left_depth", 8, 0, 16, "its tiles from one depth tile to the next; TARGET stride in LOSS"),
+    Field("left_depth", 8, 0, 16, "its tiles from one depth tile to the next; of TARGET in LOSS"),
     Field("right_base", 9, 0, 16, "first tile of the right operand; of OUTPUT in LOSS"),
     Field("right_outer", 10, 0, 16, "its tiles from one B-axis tile to the next"),
     Field("right_depth", 11, 0, 16, "its tiles from one depth tile to the next"),
@@ -270,6 +270,8 @@ class Counter:
     address: int
     words: int
     meaning: str
+    clock: bool = False
+    """Whether it counts clock cycles, which the golden model does not know."""
 
 
 SATURATION_COUNTERS = 64
@@ -290,7 +292,8 @@ def _counters() -> tuple[Counter, ...]:
     )
     counters, address = [], 0
     for name, words, meaning in rows:
-        counters.append(Counter(name, address, words, meaning))
+        clock = name in ("cycles", "waiting")
+        counters.append(Counter(name, address, words, meaning, clock))
         address += words
     counters.append(
         Counter("saturations", 32, 2 * SATURATION_COUNTERS, "64 counters of 32 bits, by statistic")
@@ -397,13 +400,20 @@ def documentation() -> str:
         ("Requests", Request),
         ("Answers", Status),
     ):
-        sections.append(f"## {title}\n\n| value | name |\n| --- | --- |")
-        sections.extend(f"| {member.value} | {member.name} |" for member in enum)
-        sections.append("")
-    sections.append("## Instruction fields\n\n| field | word | bits | meaning |\n| --- | --- | --- | --- |")
-    sections.extend(
-        f"| {f.name} | {f.word} | {f.low + f.width - 1}:{f.low} | {f.meaning} |" for f in FIELDS
+        sections += _table(title, ("value", "name"), [(m.value, m.name) for m in enum])
+    sections += _table(
+        "Instruction fields",
+        ("field", "word", "bits", "meaning"),
+        [(f.name, f.word, f"{f.low + f.width - 1}:{f.low}", f.meaning) for f in FIELDS],
     )
-    sections.append("\n## Counters\n\n| name | address | words | meaning |\n| --- | --- | --- | --- |")
-    sections.extend(f"| {c.name} | {c.address} | {c.words} | {c.meaning} |" for c in COUNTERS.values())
-    return "\n".join(sections) + "\n"
+    sections += _table(
+        "Counters",
+        ("name", "address", "words", "meaning"),
+        [(c.name, c.address, c.words, c.meaning) for c in COUNTERS.values()],
+    )
+    return "\n".join(sections)
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return [f"## {title}\n", *("| " + " | ".join(map(str, line)) + " |" for line in lines), ""]

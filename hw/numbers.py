@@ -49,7 +49,8 @@ class Format:
         try:
             integer, fraction = (int(part) for part in text.removeprefix("Q").split("."))
         except ValueError:
-            raise ValueError(f"a format must be written as Qm.n, such as Q3.12, not {text!r}") from None
+            message = f"a format must be written as Qm.n, such as Q3.12, not {text!r}"
+            raise ValueError(message) from None
         return cls(integer, fraction)
 
     @property
@@ -120,3 +121,12 @@ LFSR_TAPS = 0x80200003
 def lfsr_step(state: int) -> int:
     """The 32-bit LFSR's next state; it never becomes 0 unless it is."""
     return (state >> 1) ^ (LFSR_TAPS if state & 1 else 0)
+
+
+def lfsr_seed(lane: int, seed: int = 1) -> int:
+    """The state from which lane `lane` starts for a seed: never 0, far apart between lanes.
+
+    (seed * 64 + lane + 1) times the odd constant 0x9E3779B1 (Knuth's multiplicative hash), modulo
+    2**32; 1 where that is 0.
+    """
+    return ((seed * 64 + lane + 1) * 0x9E3779B1 & 0xFFFFFFFF) or 1

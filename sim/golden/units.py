@@ -185,7 +185,7 @@ def update(
 
 
 class LossResult(NamedTuple):
-    """Result of a loss: deltas (N, C), where they saturated, the sum of the loss, correct answers."""
+    """Result of a loss: deltas (N, C), where they saturated, sum of the loss, correct answers."""
 
     delta: Integers
     saturated: Mask
