@@ -1,10 +1,13 @@
 """The golden loader: bytes of a batch into INPUT and TARGET tiles, two buffers in turn."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import DeviceConfig
 from hw.isa import INPUT_BUFFERS, SAMPLE_SHIFT_LOW, Register, SampleFormat
+from hw.layout import TensorLayout
 
 
 class GoldenLoader:
@@ -18,6 +21,7 @@ class GoldenLoader:
     def __init__(self, config: DeviceConfig, images: tuple[NDArray[np.int16], NDArray[np.int16]]):
         self._config = config
         self._input, self._target = images
+        self._places: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -42,7 +46,9 @@ class GoldenLoader:
         self._samples[self.front] = None
         self.front = (self.front + 1) % INPUT_BUFFERS
 
-    def take(self, data: bytes, *, end: bool, registers: dict[Register, int]) -> bool:
+    def take(
+        self, data: bytes | memoryview, *, end: bool, registers: Mapping[Register, int]
+    ) -> bool:
         """Take bytes of a batch; False, and nothing happens, without a free buffer."""
         if self._samples[self._fill] is not None:
             return False
@@ -53,44 +59,69 @@ class GoldenLoader:
             self._fill = (self._fill + 1) % INPUT_BUFFERS
         return True
 
-    def _store(self, data: bytes, registers: dict[Register, int]) -> int:
+    def _store(self, data: bytes, registers: Mapping[Register, int]) -> int:
         sample_format = registers[Register.SAMPLE_FORMAT]
-        features, targets = registers[Register.FEATURES], registers[Register.TARGETS]
         wide_input = sample_format >> SampleFormat.WIDE_INPUT & 1
         wide_target = sample_format >> SampleFormat.WIDE_TARGET & 1
-        input_bytes, target_bytes = features << wide_input, targets << wide_target
-        size = input_bytes + target_bytes
-        count = len(data) // size
-        padded = np.frombuffer(data.ljust((count + 1) * size, b"\0"), np.uint8)
-        rows = padded.reshape(count + 1, size)
-        leftover = len(data) - count * size
+        input_bytes = registers[Register.FEATURES] << wide_input
+        size = input_bytes + (registers[Register.TARGETS] << wide_target)
+        count, leftover = divmod(len(data), size)
+        # The elements of an incomplete sample are stored too, though it does not count.
+        padded = data.ljust((count + 1) * size, b"\0") if leftover else data
+        rows = np.frombuffer(padded, np.uint8).reshape(-1, size)
 
         inputs = self._words(rows[:, :input_bytes], wide_input)
         if not wide_input:
-            shift = sample_format >> SAMPLE_SHIFT_LOW & 15
             if sample_format >> SampleFormat.SIGNED_INPUT & 1:
                 inputs = inputs.astype(np.int8)
-            inputs = (inputs.astype(np.int64) << shift).astype(np.int16)
+            inputs = inputs.astype(np.int16) << (sample_format >> SAMPLE_SHIFT_LOW & 15)
+        kept = leftover >> wide_input
         stride = registers[Register.INPUT_STRIDE]
-        self._write(self._input, inputs, stride, self._config.input_tiles, leftover >> wide_input)
-        words = self._words(rows[:, input_bytes:], wide_target).astype(np.int16)
+        self._write(self._input, inputs, stride, self._config.input_tiles, count, kept)
+        targets = self._words(rows[:, input_bytes:], wide_target)
+        kept = max(0, leftover - input_bytes) >> wide_target
         stride = registers[Register.TARGET_STRIDE]
-        leftover = max(0, leftover - input_bytes) >> wide_target
-        self._write(self._target, words, stride, self._config.target_tiles, leftover)
+        self._write(self._target, targets, stride, self._config.target_tiles, count, kept)
         return count
 
     @staticmethod
-    def _words(rows: NDArray[np.uint8], wide: int) -> NDArray[np.generic]:
+    def _words(rows: NDArray[np.uint8], wide: int) -> NDArray[np.integer]:
         return np.ascontiguousarray(rows).view("<i2") if wide else rows
 
     def _write(
-        self, image: NDArray[np.int16], rows: NDArray[np.int16], stride: int, tiles: int, last: int
+        self,
+        image: NDArray[np.int16],
+        rows: NDArray[np.integer],
+        stride: int,
+        tiles: int,
+        count: int,
+        last: int,
     ) -> None:
-        """Scatter all rows, of the last one only its first `last` elements."""
+        """Scatter `count` rows, and of one more the first `last` elements, into a buffer."""
+        key = (*rows.shape, stride, tiles, count, last)
+        if key not in self._places:
+            self._places[key] = self._place(rows.shape, stride, tiles, count, last)
+        places, keep = self._places[key]
+        words: NDArray[np.int16] = image.reshape(INPUT_BUFFERS, -1)[self._fill]
+        if keep.all():
+            words[places] = rows
+        else:
+            words[places[keep]] = rows[keep]
+
+    def _place(
+        self, shape: tuple[int, ...], stride: int, tiles: int, count: int, last: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Addresses in a buffer of an array of samples, and which of them are to be stored."""
         batch_lanes, lanes = self._config.batch_lanes, self._config.lanes
-        s, f = np.indices(rows.shape)
-        tile = (s // batch_lanes) * stride + f // lanes
-        keep = (tile < tiles) & ((s < len(rows) - 1) | (f < last))
-        word = (self._fill * tiles + tile) * batch_lanes + s % batch_lanes
-        address = word * lanes + (s % batch_lanes + f) % lanes
-        image.reshape(-1)[address[keep]] = rows[keep]
+        layout = TensorLayout(
+            base=0,
+            rows=shape[0],
+            columns=shape[1],
+            tile_rows=batch_lanes,
+            lanes=lanes,
+            stride=stride,
+        )
+        places = layout.addresses()
+        s, f = np.ogrid[: shape[0], : shape[1]]
+        inside = (s // batch_lanes) * stride + f // lanes < tiles
+        return places, inside & ((s < count) | (f < last))

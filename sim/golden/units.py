@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hw.isa import Activation
 from hw.numbers import (
     GRADIENT_GUARD_BITS,
-    LFSR_TAPS,
     LOSS_FRACTION_BITS,
     RESIDUAL_FRACTION_BITS,
     UPDATE_FRACTION_BITS,
@@ -21,6 +20,7 @@ from hw.numbers import (
     shift_right_rounded,
 )
 from hw.tables import EXP_COARSE, EXP_FINE, LN_2, LOGARITHM, RECIPROCAL, SIGMOID
+from sim.golden.lfsr import lfsr_sequence as lfsr_sequence
 
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -32,7 +32,7 @@ _RECIPROCAL = np.array(RECIPROCAL, dtype=np.int64)
 _LOGARITHM = np.array(LOGARITHM, dtype=np.int64)
 
 
-def product(left: Integers, right: Integers) -> Integers:
+def product(left: NDArray[np.integer], right: NDArray[np.integer]) -> Integers:
     """The exact matrix product of 16-bit words, as the MAC array accumulates it.
 
     A product of two words is below 2**31 and a device allows depths below 2**18, so float64
@@ -43,7 +43,7 @@ def product(left: Integers, right: Integers) -> Integers:
 
 def saturate(value: Integers, bits: int = WORD_BITS) -> tuple[Integers, Mask]:
     """`value` limited to a signed word of `bits` bits, and where it was limited."""
-    limited = np.clip(value, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    limited = np.minimum(np.maximum(value, -(1 << (bits - 1))), (1 << (bits - 1)) - 1)
     return limited, limited != value
 
 
@@ -89,7 +89,8 @@ def gate(
 
     linear 1; ReLU y > 0; leaky ReLU 1 or 2**-leak_shift; sigmoid y (1 - y); tanh 1 - y**2.
     The last two are rounded to 15 fraction bits before the product, which is rounded again; an
-    output is within [0, 1] or [-1, 1] there. Needs 8 <= fraction <= 14 for these two.
+    output is within [0, 1] or [-1, 1] there, and the slope of any other is saturated to 17 bits.
+    Needs 8 <= fraction <= 14 for these two.
     """
     one = 1 << fraction
     match activation:
@@ -99,46 +100,13 @@ def gate(
             gated = np.where(output > 0, delta, shift_right_rounded(delta, leak_shift))
         case Activation.SIGMOID:
             slope = shift_right_rounded(output * (one - output), 2 * fraction - 15)
-            gated = shift_right_rounded(delta * slope, 15)
+            gated = shift_right_rounded(delta * saturate(slope, WORD_BITS + 1)[0], 15)
         case Activation.TANH:
             slope = (1 << 15) - shift_right_rounded(output * output, 2 * fraction - 15)
-            gated = shift_right_rounded(delta * slope, 15)
+            gated = shift_right_rounded(delta * saturate(slope, WORD_BITS + 1)[0], 15)
         case _:
             gated = delta
     return saturate(gated)
-
-
-def _lfsr_map(power: int) -> NDArray[np.uint32]:
-    """The linear map of 2**power LFSR steps: its image of every byte at every place (4, 256)."""
-    byte = np.arange(256, dtype=np.uint32)
-    if power == 0:
-        table = np.stack([byte << np.uint32(8 * place) for place in range(4)])
-        return (table >> np.uint32(1)) ^ (table & np.uint32(1)) * np.uint32(LFSR_TAPS)
-    half = _LFSR_MAPS[power - 1]
-    return _lfsr_apply(half, half)
-
-
-def _lfsr_apply(table: NDArray[np.uint32], state: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    images = [table[place][(state >> np.uint32(8 * place)) & np.uint32(255)] for place in range(4)]
-    return images[0] ^ images[1] ^ images[2] ^ images[3]
-
-
-_LFSR_MAPS: list[NDArray[np.uint32]] = []
-for _power in range(22):
-    _LFSR_MAPS.append(_lfsr_map(_power))
-
-
-def lfsr_sequence(state: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
-    """The states of LFSRs now and after each of `count` steps, shape (count + 1, lanes).
-
-    Doubles the known stretch with the map of 2**k steps, which is linear over GF(2).
-    """
-    states = state[None, :]
-    power = 0
-    while len(states) <= count:
-        states = np.concatenate([states, _lfsr_apply(_LFSR_MAPS[power], states)])
-        power += 1
-    return states[: count + 1]
 
 
 class Updated(NamedTuple):

@@ -1,0 +1,239 @@
+"""A network and its learning rule, compiled into programs, a memory map and registers of a device.
+
+Pure: nothing is sent. `Compiled.load` then writes the result to any device.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from host.device import Device
+from host.fixed_point import decode, encode
+from host.listing import describe
+from host.memory_map import CompileError, MemoryMap, check_features, map_memory
+from host.network import Network, Rule
+from host.program import (
+    LAYER_STATISTICS,
+    BatchProgram,
+    Mode,
+    check_statistics,
+    statistic_index,
+)
+from host.samples import Samples, encode_samples
+from hw.config import DeviceConfig
+from hw.isa import Instruction, Region, Register
+from hw.numbers import mantissa_and_shift
+
+MAX_CHUNKS = 4
+"""Pieces into which the last layer is cut at most; more would only repeat its start-up."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compiled:
+    """Everything that a device needs to run a network.
+
+    Attributes
+    ----------
+    network, rule, config: what was compiled, for what
+    memory: where the tensors lie
+    instructions: the program memory from index 0 on
+    entries: index of the first instruction for each mode and number of samples of a batch
+    """
+
+    network: Network
+    rule: Rule
+    config: DeviceConfig
+    memory: MemoryMap
+    instructions: tuple[Instruction, ...]
+    entries: Mapping[tuple[Mode, int], int]
+
+    @cached_property
+    def program(self) -> NDArray[np.uint16]:
+        """The instructions' words, one after the other."""
+        return np.array([i.encode() for i in self.instructions], np.uint16).reshape(-1)
+
+    def entry(self, mode: Mode, samples: int) -> int:
+        """Where the program for a batch starts; CompileError on a size that was not compiled."""
+        try:
+            return self.entries[mode, samples]
+        except KeyError:
+            sizes = sorted(size for kind, size in self.entries if kind == mode)
+            raise CompileError(
+                f"{mode.value} was compiled for batches of {sizes or 'no size'}, not {samples}: "
+                f"name the size in compile_network({mode.value}=...)"
+            ) from None
+
+    @property
+    def momentum(self) -> bool:
+        """Whether the programs keep a momentum."""
+        return bool(self.memory.momentum)
+
+    @property
+    def registers(self) -> dict[Register, int]:
+        """Values that stay as they are for a whole run: strides, and the rule."""
+        return {
+            Register.INPUT_STRIDE: self.memory.inputs[0].layout.stride,
+            Register.TARGET_STRIDE: self.memory.targets[0].layout.stride,
+            **self.rule_registers(self.rule),
+        }
+
+    def rule_registers(self, rule: Rule) -> dict[Register, int]:
+        """Registers of another rule for the same programs, such as a later rate of a schedule."""
+        if rule.momentum and not self.momentum:
+            raise CompileError(
+                "the programs keep no momentum: compile them with a rule that has it"
+            )
+        return rule_registers(rule, self.network, self.config)
+
+    def encode(self, inputs: ArrayLike, targets: ArrayLike | None = None) -> Samples:
+        """Samples as the loader's bytes; see `host.samples.encode_samples`."""
+        return encode_samples(self.network, inputs, targets)
+
+    def encode_weights(self, matrices: Iterable[ArrayLike]) -> list[NDArray[np.int16]]:
+        """Real weight matrices, n_l x (n_{l-1} + 1) with the bias last, as words."""
+        words = [
+            encode(matrix, self.network.formats.weight, name=f"weight of layer {layer}")
+            for layer, matrix in enumerate(matrices, start=1)
+        ]
+        shapes = [w.shape for w in words]
+        if shapes != list(self.network.weight_shapes):
+            raise ValueError(
+                f"weights must be of shapes {self.network.weight_shapes}, not {shapes}"
+            )
+        return words
+
+    def load(self, device: Device, weights: Sequence[NDArray[np.int16]]) -> None:
+        """Write programs, registers, weight words, zero momentum and the constant ones."""
+        write_registers(device, self.registers)
+        device.write(Region.PROGRAM, 0, self.program)
+        for tensor, matrix in zip(self.memory.weights, weights, strict=True):
+            tensor.write(device, matrix)
+        for tensor in self.memory.momentum:
+            device.write(tensor.region, tensor.start, np.zeros(tensor.words, np.int16))
+        for region, address, words in self.memory.ones():
+            device.write(region, address, words)
+
+    def read_weights(self, device: Device) -> list[NDArray[np.int16]]:
+        """The words of every weight matrix."""
+        return [tensor.read(device) for tensor in self.memory.weights]
+
+    def read_outputs(self, device: Device, samples: int) -> NDArray[np.float64]:
+        """What PREDICT computed for the batch of `samples` that ran last."""
+        output = self.memory.output
+        return decode(output.read(device)[:samples], output.fmt)
+
+    def saturations(self, counts: NDArray[np.integer]) -> dict[str, int]:
+        """The device's saturation counters by name, such as 'layer 1 gradient'."""
+        return {
+            f"layer {layer} {name}": int(counts[statistic_index(layer, name)])
+            for layer in range(1, self.network.layers + 1)
+            for name in LAYER_STATISTICS
+        }
+
+    def listing(self) -> str:
+        """The programs, one line an instruction."""
+        titles = {start: (mode, size) for (mode, size), start in self.entries.items()}
+        lines = []
+        for index, instruction in enumerate(self.instructions):
+            if index in titles:
+                mode, size = titles[index]
+                lines.append(f"{mode.value}, batches of {size}:")
+            lines.append(f"{index:5}  {describe(instruction)}")
+        return "\n".join(lines)
+
+
+def write_registers(device: Device, registers: Mapping[Register, int]) -> None:
+    """Write registers one by one."""
+    for register, value in registers.items():
+        device.write(Region.REGISTERS, register, value)
+
+
+def rule_registers(rule: Rule, network: Network, config: DeviceConfig) -> dict[Register, int]:
+    """The rule as the update unit takes it.
+
+    A velocity has the momentum's binary point f_v and moves a weight of f_w fraction bits, so the
+    device's rate is rate * 2**(f_w - f_v). Raises CompileError where a constant does not fit.
+    """
+    if rule.momentum and not config.momentum:
+        raise CompileError(f"the rule needs momentum, which {config.name} leaves out: set it to 0")
+    formats = network.formats
+    scale = 2.0 ** (formats.weight.fraction - formats.momentum.fraction)
+    rate = _constant("rate", rule.rate * scale, config)
+    decay = _constant("rate * decay", rule.rate * rule.decay, config)
+    return {
+        Register.MOMENTUM_FACTOR: min(round(rule.momentum * 2**16), 2**16 - 1),
+        Register.RATE: rate[0],
+        Register.RATE_SHIFT: rate[1],
+        Register.DECAY: decay[0],
+        Register.DECAY_SHIFT: decay[1],
+    }
+
+
+def _constant(name: str, value: float, config: DeviceConfig) -> tuple[int, int]:
+    if value >= 1:
+        raise CompileError(f"{name} must be below 1 on the device, not {value:g}: lower the rate")
+    mantissa, shift = mantissa_and_shift(value, width=config.rate_width)
+    if value and not mantissa:
+        raise CompileError(
+            f"{name} = {value:g} is below the least constant of {config.name}: raise it or set it "
+            "to 0"
+        )
+    return mantissa, shift
+
+
+def compile_network(
+    network: Network,
+    rule: Rule,
+    *,
+    config: DeviceConfig,
+    train: Collection[int] = (),
+    evaluate: Collection[int] = (),
+    predict: Collection[int] = (),
+) -> Compiled:
+    """Compile programs for batches of the sizes named for each mode.
+
+    A data set of N samples in batches of b needs the sizes b and N mod b. Raises CompileError
+    where the network does not fit the device, naming what it needs, what there is, and a way out.
+    """
+    sizes = {Mode.TRAIN: train, Mode.EVALUATE: evaluate, Mode.PREDICT: predict}
+    wanted = [(mode, size) for mode, each in sizes.items() for size in dict.fromkeys(each)]
+    if not wanted:
+        raise CompileError("at least one batch size must be named: train, evaluate or predict")
+    for mode, size in wanted:
+        if size != int(size) or size < 1:
+            raise CompileError(
+                f"a batch must have a whole number of samples >= 1 to {mode.value}, not {size!r}"
+            )
+    batch = int(max(size for _, size in wanted))
+    momentum = rule.momentum > 0
+    rule_registers(rule, network, config)
+    check_features(network, config, batch=batch)
+    check_statistics(network)
+    memory = map_memory(network, config, batch=batch, momentum=momentum)
+
+    for chunks in range(MAX_CHUNKS, 0, -1):
+        instructions: list[Instruction] = []
+        entries = {}
+        for mode, size in wanted:
+            program = BatchProgram(
+                network, config, memory, samples=int(size), momentum=momentum, chunks=chunks
+            )
+            entries[mode, int(size)] = len(instructions)
+            instructions += program.instructions(mode, start=len(instructions))
+        if len(instructions) <= config.program_length:
+            return Compiled(
+                network=network,
+                rule=rule,
+                config=config,
+                memory=memory,
+                instructions=tuple(instructions),
+                entries=entries,
+            )
+    raise CompileError(
+        f"programs need {len(instructions)} instructions, {config.name} has "
+        f"{config.program_length}: compile fewer batch sizes (choose a batch that divides the data "
+        "set) or take fewer layers"
+    )

@@ -1,0 +1,88 @@
+"""An instruction as a line that a person can read."""
+
+from hw.isa import (
+    NO_WAIT,
+    Activation,
+    Destination,
+    Instruction,
+    Loss,
+    Opcode,
+    Source,
+)
+
+
+def describe(i: Instruction) -> str:
+    """The instruction: shape, operands as MEMORY base+stride, what is done to the result, waits.
+
+    Strides of an operand are separated by commas: inner or outer first, then depth.
+    """
+    opcode = Opcode(i.opcode)
+    match opcode:
+        case Opcode.ACQUIRE:
+            text = f"{i.columns} samples"
+        case Opcode.LOOP:
+            text = f"to {i.rows}"
+        case Opcode.FORWARD:
+            text = (
+                f"{Destination(i.destination).name} {_result(i)} = "
+                f"{_activation(i)}(WEIGHT {_left(i)} x {Source(i.source).name} {_right(i)})"
+            )
+        case Opcode.BACKWARD:
+            text = (
+                f"DELTA {_result(i)} = WEIGHT^T {_left(i)} x DELTA {_right(i)} "
+                f"* {_activation(i)}'(ACTIVATION {i.gate})"
+            )
+        case Opcode.GRADIENT:
+            memories = "WEIGHT and MOMENTUM" if i.use_momentum else "WEIGHT"
+            text = (
+                f"{memories} {_result(i)} <- DELTA {_left(i)} x "
+                f"{Source(i.source).name}^T {_right(i)}"
+            )
+        case Opcode.LOSS:
+            kind = "class" if i.class_target else "vector"
+            text = (
+                f"DELTA {i.dest_base}+{i.dest_outer} = {Loss(i.activation).name.lower()}"
+                f"(OUTPUT {i.right_base}+{i.right_outer}, {kind} TARGET "
+                f"{i.left_base}+{i.left_depth}) * {i.gate}/32768"
+            )
+        case _:
+            text = ""
+    return f"{opcode.name:<9}{_shape(i)}{text}{_ending(i)}".rstrip()
+
+
+def _shape(i: Instruction) -> str:
+    if i.opcode == Opcode.LOSS:
+        return f"{f'{i.rows} x {i.columns}':<16}"
+    if i.opcode in (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT):
+        return f"{f'{i.rows} x {i.columns} ({i.depth})':<16}"
+    return ""
+
+
+def _ending(i: Instruction) -> str:
+    if i.opcode not in (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT, Opcode.LOSS):
+        return ""
+    waits = []
+    if i.wait_array != NO_WAIT:
+        waits.append(f"array <= {i.wait_array}")
+    if i.wait_loss:
+        waits.append("loss idle")
+    after = f"; after {', '.join(waits)}" if waits else ""
+    return f" >> {i.shift}; statistic {i.statistic}{after}"
+
+
+def _activation(i: Instruction) -> str:
+    kind = Activation(i.activation)
+    slope = f"[2**-{i.leak_shift}]" if kind == Activation.LEAKY_RELU else ""
+    return f"{kind.name.lower()}{slope}"
+
+
+def _left(i: Instruction) -> str:
+    return f"{i.left_base}+{i.left_inner},{i.left_depth}"
+
+
+def _right(i: Instruction) -> str:
+    return f"{i.right_base}+{i.right_outer},{i.right_depth}"
+
+
+def _result(i: Instruction) -> str:
+    return f"{i.dest_base}+{i.dest_outer},{i.dest_inner}"

@@ -1,0 +1,236 @@
+"""The golden datapath: the device's memories and what the array and LOSS commands do to them.
+
+Arithmetic is in `sim.golden.units`. A command is carried out on whole matrices, gathered from the
+images of the tile memories.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import DeviceConfig, region_words
+from hw.isa import (
+    ARRAY_OPCODES,
+    SATURATION_COUNTERS,
+    TILE_REGIONS,
+    Activation,
+    Destination,
+    Instruction,
+    Loss,
+    Opcode,
+    Region,
+    Register,
+    Source,
+)
+from hw.layout import TensorLayout, tiles
+from hw.numbers import GRADIENT_BITS, lfsr_seed
+from sim.golden import units
+from sim.golden.lfsr import LfsrBank
+from sim.golden.loader import GoldenLoader
+
+Image = NDArray[np.int16]
+
+DATAPATH_OPCODES = (*ARRAY_OPCODES, Opcode.LOSS)
+
+
+class GoldenDatapath:
+    """Memories, registers, LFSRs, counters and units of the device, in numpy.
+
+    Parameters
+    ----------
+    config: the device's configuration
+
+    Attributes
+    ----------
+    images: the image of each tile memory, shape (words, L)
+    registers: the value of each register
+    randomness: the lanes' LFSRs
+    loader: what fills INPUT and TARGET
+    totals: the counters by name, and `saturations`, one a statistic
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self.config = config
+        words = region_words(config)
+        self.images: dict[Region, Image] = {
+            region: np.zeros((words[region] // config.lanes, config.lanes), np.int16)
+            for region in TILE_REGIONS
+        }
+        self.registers = {register: 0 for register in Register}
+        self.randomness = LfsrBank(
+            np.array([lfsr_seed(lane) for lane in range(config.lanes)], np.uint32)
+        )
+        self.loader = GoldenLoader(config, (self.images[Region.INPUT], self.images[Region.TARGET]))
+        self._indices: dict[tuple[int, ...], NDArray[np.intp]] = {}
+        self.clear_counters()
+
+    @property
+    def lfsr(self) -> NDArray[np.uint32]:
+        """The 32-bit state of each lane's LFSR (read-only)."""
+        return self.randomness.state
+
+    def clear_counters(self) -> None:
+        """Set every counter to 0."""
+        self.totals = dict.fromkeys(("busy", "samples", "correct", "loss"), 0)
+        self.saturations = np.zeros(SATURATION_COUNTERS, np.uint32)
+
+    def _count_saturations(self, statistic: int, saturated: units.Mask) -> None:
+        self.saturations[statistic % SATURATION_COUNTERS] += np.uint32(np.count_nonzero(saturated))
+
+    # Matrices
+
+    def _samples(self, base: int, rows: int, columns: int, stride: int) -> NDArray[np.intp]:
+        """Addresses of `rows` samples by `columns` features."""
+        return self._addresses(base, rows, columns, stride, self.config.batch_lanes)
+
+    def _addresses(
+        self, base: int, rows: int, columns: int, stride: int, tile_rows: int
+    ) -> NDArray[np.intp]:
+        key = (base, rows, columns, stride, tile_rows)
+        addresses = self._indices.get(key)
+        if addresses is None:
+            layout = TensorLayout(
+                base=base,
+                rows=rows,
+                columns=columns,
+                tile_rows=tile_rows,
+                lanes=self.config.lanes,
+                stride=stride,
+            )
+            addresses = self._indices[key] = layout.addresses()
+        return addresses
+
+    def _words(self, region: Region, addresses: NDArray[np.intp]) -> Image:
+        return self.images[region].reshape(-1).take(addresses)
+
+    def _read(self, region: Region, addresses: NDArray[np.intp]) -> units.Integers:
+        return self._words(region, addresses).astype(np.int64)
+
+    def _write(self, region: Region, addresses: NDArray[np.intp], values: units.Integers) -> None:
+        self.images[region].reshape(-1)[addresses] = values
+
+    def _source(self, i: Instruction) -> tuple[Region, int]:
+        """Memory of the right operand and its first tile, in the buffer that is in front."""
+        if i.source == Source.ACTIVATION:
+            return Region.ACTIVATION, i.right_base
+        return Region.INPUT, i.right_base + self.loader.front * self.config.input_tiles
+
+    def _count_busy(self, i: Instruction) -> None:
+        lanes, batch_lanes = self.config.lanes, self.config.batch_lanes
+        self.totals["busy"] += tiles(i.rows, lanes) * tiles(i.columns, batch_lanes) * i.depth
+
+    # Commands
+
+    def command(self, i: Instruction) -> None:
+        """Carry out one of DATAPATH_OPCODES."""
+        match i.opcode:
+            case Opcode.FORWARD:
+                self._forward(i)
+            case Opcode.BACKWARD:
+                self._backward(i)
+            case Opcode.GRADIENT:
+                self._gradient(i)
+            case Opcode.LOSS:
+                self._loss(i)
+
+    def _forward(self, i: Instruction) -> None:
+        """Y = f(W X): rows outputs, columns samples, depth inputs."""
+        w = self._addresses(i.left_base, i.rows, i.depth, i.left_inner, self.config.lanes)
+        region, base = self._source(i)
+        x = self._samples(base, i.columns, i.depth, i.right_outer)
+        accumulator = units.product(self._words(region, x), self._words(Region.WEIGHT, w).T)
+        z, saturated = units.narrow(accumulator, i.shift)
+        y = units.activate(z, Activation(i.activation), i.fraction, i.leak_shift)
+        to_output = i.destination == Destination.OUTPUT
+        destination = Region.OUTPUT if to_output else Region.ACTIVATION
+        self._write(destination, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), y)
+        self._count_saturations(i.statistic, saturated)
+        self._count_busy(i)
+
+    def _backward(self, i: Instruction) -> None:
+        """dX = (W^T dY) f'(X): rows inputs, columns samples, depth outputs."""
+        w = self._addresses(i.left_base, i.depth, i.rows, i.left_depth, self.config.lanes)
+        d = self._samples(i.right_base, i.columns, i.depth, i.right_outer)
+        accumulator = units.product(self._words(Region.DELTA, d), self._words(Region.WEIGHT, w))
+        delta, saturated = units.narrow(accumulator, i.shift)
+        outputs = self._samples(i.gate, i.columns, i.rows, i.dest_outer)
+        gated, gate_saturated = units.gate(
+            delta,
+            self._read(Region.ACTIVATION, outputs),
+            Activation(i.activation),
+            i.fraction,
+            i.leak_shift,
+        )
+        self._write(
+            Region.DELTA, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), gated
+        )
+        self._count_saturations(i.statistic, saturated)
+        self._count_saturations(i.statistic, gate_saturated)
+        self._count_busy(i)
+
+    def _gradient(self, i: Instruction) -> None:
+        """dW = dY X^T and the update: rows outputs, columns inputs, depth samples."""
+        d = self._samples(i.left_base, i.depth, i.rows, i.left_depth)
+        region, base = self._source(i)
+        x = self._samples(base, i.depth, i.columns, i.right_depth)
+        accumulator = units.product(self._words(Region.DELTA, d).T, self._words(region, x))
+        gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
+
+        w = self._addresses(i.dest_base, i.rows, i.columns, i.dest_inner, self.config.lanes)
+        updated = units.update(
+            weight=self._read(Region.WEIGHT, w),
+            momentum=self._read(Region.MOMENTUM, w) if i.use_momentum else np.zeros_like(gradient),
+            gradient=gradient,
+            random=self._draw(i.rows, i.columns),
+            factor=self.registers[Register.MOMENTUM_FACTOR],
+            rate=(self.registers[Register.RATE], self.registers[Register.RATE_SHIFT]),
+            decay=(self.registers[Register.DECAY], self.registers[Register.DECAY_SHIFT]),
+        )
+        self._write(Region.WEIGHT, w, updated.weight)
+        if i.use_momentum:
+            self._write(Region.MOMENTUM, w, updated.momentum)
+        self._count_saturations(i.statistic, saturated)
+        self._count_saturations(i.statistic + 1, updated.momentum_saturated)
+        self._count_saturations(i.statistic + 2, updated.weight_saturated)
+        self._count_busy(i)
+
+    def _draw(self, rows: int, columns: int) -> NDArray[np.uint32]:
+        """An LFSR state for each weight, in the order in which the columns leave the array.
+
+        Outer loop over blocks of B columns, inner over tiles of L rows, then the columns of the
+        block; each such vector of L rows takes one step of every lane's LFSR.
+        """
+        lanes, batch_lanes = self.config.lanes, self.config.batch_lanes
+        row_tiles = tiles(rows, lanes)
+        order = self._indices.get((rows, columns))
+        if order is None:
+            r = np.arange(rows)[:, None]
+            c = np.arange(columns)[None, :]
+            block = c // batch_lanes
+            width = np.minimum(columns - block * batch_lanes, batch_lanes)
+            vector = block * batch_lanes * row_tiles + (r // lanes) * width + c % batch_lanes
+            order = self._indices[rows, columns] = vector * lanes + r % lanes
+        return self.randomness.advance(row_tiles * columns).reshape(-1).take(order)
+
+    def _loss(self, i: Instruction) -> None:
+        """Loss, statistics and DELTA of `columns` samples of `rows` outputs."""
+        y = self._read(Region.OUTPUT, self._samples(i.right_base, i.columns, i.rows, i.right_outer))
+        base = i.left_base + self.loader.front * self.config.target_tiles
+        width = 1 if i.class_target else i.rows
+        target = self._read(Region.TARGET, self._samples(base, i.columns, width, i.left_depth))
+        label = target[:, 0] if i.class_target else None
+        if i.activation == Loss.CROSS_ENTROPY:
+            result = units.softmax_cross_entropy(y, target[:, 0], residual=i.gate, shift=i.shift)
+        else:
+            if label is not None:
+                one = 1 << i.fraction
+                target = (np.arange(i.rows)[None, :] == label[:, None]) * one
+            result = units.mean_squared_error(
+                y, target, label=label, residual=i.gate, shift=i.shift
+            )
+        self._write(
+            Region.DELTA, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), result.delta
+        )
+        self._count_saturations(i.statistic, result.saturated)
+        self.totals["samples"] += i.columns
+        self.totals["correct"] += result.correct
+        self.totals["loss"] += result.loss
