@@ -1,0 +1,372 @@
+"""The activation unit: bends pre-activations, or gates deltas by the derivative of what it bent.
+
+    values --> CurveUnit ------> rectify, leak ----------------+--> results
+               | z, or table(z)                                |
+    outputs -> | slope of y ---> x delta --> round, saturate --+--> saturated
+
+ReLU and leaky ReLU look at a sign: that of the value going forward, that of the stored output going
+backward. Sigmoid and tanh read one table of half a sigmoid going forward; going backward they take
+the slope from the stored output, y (1 - y) or 1 - y**2. Without `sigmoid` only the rectifier is
+there, and values go straight to it.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.config import Family
+from hw.isa import FIELDS, Activation
+from hw.multiplier import Multiplier
+from hw.numbers import GRADIENT_BITS, WORD_BITS
+from hw.tables import SIGMOID
+
+FIELD_BITS = {field.name: field.width for field in FIELDS}
+
+SLOPE_BITS = WORD_BITS + 1
+"""A slope has 15 fraction bits and reaches 1; that of an output out of range saturates."""
+
+UNIT = 1 << (WORD_BITS - 1)
+"""1 in u1.15."""
+
+
+def registered(m: Module, value: Value, name: str) -> Signal:
+    """`value` a cycle later; not reset, since a valid flag goes with it."""
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register
+
+
+def pipeline(m: Module, value: Value, length: int, name: str) -> list[Value]:
+    """`value` now and after each of `length` cycles."""
+    stages = [value]
+    for index in range(length):
+        stages.append(registered(m, stages[-1], f"{name}_{index + 1}"))
+    return stages
+
+
+def limit(value: Value, bits: int) -> tuple[Value, Value]:
+    """A signed value limited to a signed word of `bits` bits, and whether it was limited."""
+    sign = value[-1]
+    exceeds = (value[bits - 1 : -1] ^ sign.replicate(len(value) - bits)).any()
+    limit = Cat((~sign).replicate(bits - 1), sign)
+    return Mux(exceeds, limit, value[:bits]).as_signed(), exceeds
+
+
+class SigmoidTable(wiring.Component):
+    """`hw.tables.SIGMOID` in block RAM, for one or two readers.
+
+    A word comes two cycles after its address.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, *, readers: int) -> None:
+        self.readers = readers
+        super().__init__(
+            {
+                "addresses": In(ArrayLayout(range(len(SIGMOID)), readers)),
+                "words": Out(ArrayLayout(unsigned(WORD_BITS), readers)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=WORD_BITS, depth=len(SIGMOID), init=SIGMOID, attrs={"ram_style": "block"}
+        )
+        for reader in range(self.readers):
+            port = memory.read_port()
+            m.d.comb += [
+                port.addr.eq(self.addresses[reader]),
+                self.words[reader].eq(registered(m, port.data, f"word_{reader}")),
+            ]
+        return m
+
+
+class CurveUnit(wiring.Component):
+    """Sigmoid and tanh of values, and their derivatives from outputs, `lanes` a cycle.
+
+        |z| --> + half --> >> --> min --> table --> +-, + half --> >> --> or z --> results
+        y, one - y --> multiply ----> + half --> >> --> limit --> 1 - ... -------> slopes
+
+    results = sim.golden.units.activate(z) where `apply`, else z; slopes are those of
+    sim.golden.units.gate, with 15 fraction bits. LATENCY cycles for all.
+
+    Members
+    -------
+    apply: In, whether results are curved; `tanh`: In, tanh and not sigmoid
+    fraction: In, fraction bits of values and outputs, 8 to 14
+    values, outputs: In, z and y
+    results, slopes: Out
+    """
+
+    LATENCY = 8
+
+    def __init__(self, *, lanes: int, family: Family) -> None:
+        if Multiplier.LATENCY != 3:
+            raise ValueError(
+                f"the curve unit's stages need a multiplier latency of 3, not {Multiplier.LATENCY}"
+            )
+        self.lanes = lanes
+        self.family: Family = family
+        super().__init__(
+            {
+                "apply": In(1),
+                "tanh": In(1),
+                "fraction": In(FIELD_BITS["fraction"]),
+                "values": In(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+                "outputs": In(ArrayLayout(signed(WORD_BITS), lanes)),
+                "results": Out(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+                "slopes": Out(ArrayLayout(signed(SLOPE_BITS), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._apply = pipeline(m, self.apply, self.LATENCY - 1, "apply")
+        self._tanh = pipeline(m, self.tanh, self.LATENCY - 1, "tanh")
+        # Fractions are from 8 to 14: f - 8 is in the low three bits, and 15 - f their complement.
+        self._excess = pipeline(m, self.fraction[:3], self.LATENCY - 1, "excess")
+        self._index_shift = pipeline(m, (self.fraction[:3] + ~self.tanh)[:3], 2, "index_shift")
+        half = (Const(1, 8) << self._index_shift[0])[1:]
+        self._index_half = registered(m, half, "index_half")
+        half = (Const(1, 8) << ~self._excess[4])[1:]
+        self._result_half = registered(m, half, "result_half")
+        self._slope_half = registered(m, _even_power(self._excess[3]), "slope_half")
+        addresses = [self._address(m, lane) for lane in range(self.lanes)]
+        words = self._look_up(m, addresses)
+        for lane in range(self.lanes):
+            m.d.comb += [
+                self.results[lane].eq(self._result(m, lane, words[lane])),
+                self.slopes[lane].eq(self._slope(m, lane)),
+            ]
+        return m
+
+    def _address(self, m: Module, lane: int) -> Value:
+        """Cycles 0 to 4: round(|z| >> shift), limited to the table."""
+        z = self.values[lane][:WORD_BITS].as_signed()
+        magnitude = registered(m, Mux(z < 0, -z, z)[:WORD_BITS], f"magnitude_{lane}")
+        rounding = (magnitude + self._index_half)[:WORD_BITS]
+        rounding = registered(m, rounding, f"rounding_{lane}")
+        index = registered(m, rounding >> self._index_shift[2], f"index_{lane}")
+        bits = (len(SIGMOID) - 1).bit_length()
+        address = index[:bits] | index[bits:].any().replicate(bits)
+        return registered(m, address, f"address_{lane}")
+
+    def _look_up(self, m: Module, addresses: list[Value]) -> list[Value]:
+        """Cycles 4 to 6: two lanes share a table, since a block RAM has two ports."""
+        words: list[Value] = []
+        for first in range(0, self.lanes, 2):
+            readers = min(2, self.lanes - first)
+            m.submodules[f"table_{first}"] = table = SigmoidTable(readers=readers)
+            for reader in range(readers):
+                m.d.comb += table.addresses[reader].eq(addresses[first + reader])
+                words.append(table.words[reader])
+        return words
+
+    def _result(self, m: Module, lane: int, word: Value) -> Value:
+        """Cycles 6 to 8: word, 1 - word, 2 word - 1 or 1 - 2 word, rounded to `fraction` bits."""
+        values = pipeline(m, self.values[lane], self.LATENCY - 1, f"value_{lane}")
+        negative = values[5][-1]
+        offset = Mux(negative, UNIT + 1, Mux(self._tanh[5], -UNIT, 0)) + self._result_half
+        offset = registered(m, offset, f"offset_{lane}")
+        term = Mux(self._tanh[6], Cat(Const(0, 1), word), word)
+        term = Mux(values[6][-1], ~Cat(term, 0).as_signed(), Cat(term, 0).as_signed())
+        total = registered(m, (term + offset)[: WORD_BITS + 2].as_signed(), f"total_{lane}")
+        curved = total >> ~self._excess[7]
+        result = Mux(self._apply[7], curved, values[7])[:GRADIENT_BITS].as_signed()
+        return registered(m, result, f"result_{lane}")
+
+    def _slope(self, m: Module, lane: int) -> Value:
+        """y (1 - y) or 1 - y**2, rounded to 15 fraction bits and limited to SLOPE_BITS."""
+        y = self.outputs[lane]
+        one = Cat(Const(0, 8), Const(1, 8) << self.fraction[:3])
+        other = Mux(self.tanh, y, one - y)[: WORD_BITS + 1].as_signed()
+        multiplier = Multiplier(
+            a_width=WORD_BITS, b_width=WORD_BITS + 1, family=self.family, fabric=True
+        )
+        m.submodules[f"slope_multiplier_{lane}"] = multiplier
+        m.d.comb += [
+            multiplier.a.eq(registered(m, y, f"output_{lane}")),
+            multiplier.b.eq(registered(m, other, f"other_{lane}")),
+        ]
+        product = multiplier.product
+        rounding = (product + self._slope_half)[: len(product)].as_signed()
+        rounding = registered(m, rounding, f"slope_rounding_{lane}")
+        # Shifted by 2 f - 15.
+        quotient = rounding[1:].as_signed() >> Cat(Const(0, 1), self._excess[5])
+        quotient = registered(m, quotient, f"quotient_{lane}")
+        # 1 - q then never leaves SLOPE_BITS, as q = y**2 is not negative.
+        largest = 3 << (SLOPE_BITS - 2)
+        square = Mux(quotient > largest, largest, quotient)
+        limited = Mux(self._tanh[6], square, limit(quotient, SLOPE_BITS)[0])
+        limited = limited[: SLOPE_BITS + 1].as_signed()
+        limited = registered(m, limited, f"limited_{lane}")
+        slope = Mux(self._tanh[7], UNIT - limited, limited)[:SLOPE_BITS].as_signed()
+        return registered(m, slope, f"slope_{lane}")
+
+
+def _even_power(exponent: Value) -> Value:
+    """4**exponent."""
+    return Cat(Cat(exponent == index, Const(0, 1)) for index in range(1 << len(exponent)))
+
+
+class Rectifier(wiring.Component):
+    """ReLU and leaky ReLU, `lanes` a cycle; a bent value is 0 or round(value / 2**leak_shift).
+
+        values --> 0 or + half --> >> 8, 4 --> >> 2, 1 --> results
+
+    LATENCY cycles. A bent value is a 16-bit word; others pass whole.
+
+    Members
+    -------
+    zero, leak: In, what happens to bent values; neither: nothing
+    leak_shift: In
+    bend: In, the lanes whose values are bent
+    values: In; results: Out
+    """
+
+    LATENCY = 3
+
+    def __init__(self, *, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(
+            {
+                "zero": In(1),
+                "leak": In(1),
+                "leak_shift": In(FIELD_BITS["leak_shift"]),
+                "bend": In(lanes),
+                "values": In(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+                "results": Out(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shift = pipeline(m, self.leak_shift, 2, "leak_shift")
+        half = (Const(1, UNIT.bit_length()) << self.leak_shift)[1:]
+        for lane in range(self.lanes):
+            leak = pipeline(m, self.leak & self.bend[lane], 2, f"leak_{lane}")
+            total = self.values[lane] + Mux(leak[0], half, 0)
+            total = Mux(self.zero & self.bend[lane], 0, total)[:GRADIENT_BITS].as_signed()
+            total = registered(m, total, f"total_{lane}")
+            total = _shifted_word(total, leak[1], shift[1], (3, 2))
+            total = registered(m, total, f"shifted_{lane}")
+            total = _shifted_word(total, leak[2], shift[2], (1, 0))
+            m.d.comb += self.results[lane].eq(registered(m, total, f"result_{lane}"))
+        return m
+
+
+def _shifted_word(value: Value, enable: Value, amount: Value, bits: tuple[int, ...]) -> Value:
+    """A 17-bit `value` shifted by those `bits` of `amount` if enabled; the bits above stay."""
+    word = value[: WORD_BITS + 1].as_signed()
+    for bit in bits:
+        word = Mux(enable & amount[bit], word >> (1 << bit), word)
+    return Cat(word[: WORD_BITS + 1], value[WORD_BITS + 1 :]).as_signed()
+
+
+class ActivationUnit(wiring.Component):
+    """sim.golden.units.activate and gate, `lanes` a cycle, LATENCY cycles for either.
+
+    Parameters
+    ----------
+    lanes: lanes of a cycle
+    sigmoid: whether there are curves; without, SIGMOID and TANH do nothing
+    family, fabric: of the multipliers by slopes, as for Multiplier
+
+    Members
+    -------
+    backward: In, gate and do not activate
+    activation, fraction, leak_shift: In, as in the instruction
+    values: In, 16-bit words, or gradients of GRADIENT_BITS that LINEAR lets pass
+    outputs: In, stored outputs; only there with `sigmoid`
+    positive: In, for each lane, whether the stored output is above 0
+    results: Out
+    saturated: Out, lanes whose gating saturated
+    """
+
+    def __init__(self, *, lanes: int, sigmoid: bool, family: Family, fabric: bool) -> None:
+        self.lanes = lanes
+        self.sigmoid = sigmoid
+        self.family: Family = family
+        self.fabric = fabric
+        self.LATENCY = self.latency(sigmoid=sigmoid)
+        outputs = {"outputs": In(ArrayLayout(signed(WORD_BITS), lanes))} if sigmoid else {}
+        super().__init__(
+            {
+                "backward": In(1),
+                "activation": In(Shape.cast(Activation)),
+                "fraction": In(FIELD_BITS["fraction"]),
+                "leak_shift": In(FIELD_BITS["leak_shift"]),
+                "values": In(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+                **outputs,
+                "positive": In(lanes),
+                "results": Out(ArrayLayout(signed(GRADIENT_BITS), lanes)),
+                "saturated": Out(lanes),
+            }
+        )
+
+    @staticmethod
+    def latency(*, sigmoid: bool) -> int:
+        """LATENCY, with or without curves."""
+        if sigmoid:
+            return CurveUnit.LATENCY + Multiplier.LATENCY + 2
+        return Rectifier.LATENCY
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.rectifier = rectifier = Rectifier(lanes=self.lanes)
+        delay = CurveUnit.LATENCY if self.sigmoid else 0
+        zero, leak = (self.activation == kind for kind in (Activation.RELU, Activation.LEAKY_RELU))
+        negative = Cat(self.values[lane] < 0 for lane in range(self.lanes))
+        bend = Mux(self.backward, ~self.positive, negative)
+        m.d.comb += [
+            rectifier.zero.eq(pipeline(m, zero, delay, "zero")[-1]),
+            rectifier.leak.eq(pipeline(m, leak, delay, "leak")[-1]),
+            rectifier.leak_shift.eq(pipeline(m, self.leak_shift, delay, "leak_shift")[-1]),
+            rectifier.bend.eq(pipeline(m, bend, delay, "bend")[-1]),
+        ]
+        if self.sigmoid:
+            self._connect_curves(m, rectifier)
+        else:
+            for lane in range(self.lanes):
+                m.d.comb += [
+                    rectifier.values[lane].eq(self.values[lane]),
+                    self.results[lane].eq(rectifier.results[lane]),
+                ]
+        return m
+
+    def _connect_curves(self, m: Module, rectifier: Rectifier) -> None:
+        """Values through the curve unit to the rectifier, and beside it to the slopes."""
+        m.submodules.curve = curve = CurveUnit(lanes=self.lanes, family=self.family)
+        tanh = self.activation == Activation.TANH
+        curved = tanh | (self.activation == Activation.SIGMOID)
+        m.d.comb += [
+            curve.apply.eq(curved & ~self.backward),
+            curve.tanh.eq(tanh),
+            curve.fraction.eq(self.fraction),
+        ]
+        gate = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate")[-1]
+        for lane in range(self.lanes):
+            m.submodules[f"gate_multiplier_{lane}"] = multiplier = Multiplier(
+                a_width=WORD_BITS, b_width=SLOPE_BITS, family=self.family, fabric=self.fabric
+            )
+            m.d.comb += [
+                curve.values[lane].eq(self.values[lane]),
+                curve.outputs[lane].eq(self.outputs[lane]),
+                rectifier.values[lane].eq(curve.results[lane]),
+                multiplier.a.eq(curve.results[lane][:WORD_BITS].as_signed()),
+                multiplier.b.eq(curve.slopes[lane]),
+            ]
+            rounding = (multiplier.product + (UNIT >> 1)) >> (WORD_BITS - 1)
+            rounding = registered(m, rounding, f"rounding_{lane}")
+            waiting = Multiplier.LATENCY + 1 - Rectifier.LATENCY
+            passed = pipeline(m, rectifier.results[lane], waiting, f"passed_{lane}")[-1]
+            gated, exceeds = limit(rounding, WORD_BITS)
+            result = Mux(gate, gated, passed)
+            m.d.comb += [
+                self.results[lane].eq(registered(m, result, f"result_{lane}")),
+                self.saturated[lane].eq(registered(m, gate & exceeds, f"saturated_{lane}")),
+            ]

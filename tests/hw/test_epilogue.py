@@ -1,0 +1,52 @@
+"""The epilogue equals the golden units in every configuration, and is small enough for UP5K."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from hw.config import DeviceConfig, configuration
+from hw.epilogue import Epilogue
+from sim.bench.runner import run_bench
+from sim.bench.synthesis import cells
+
+SMALL = configuration("up5k-4x2")
+LARGE = configuration("ecp5-8x8").with_family("behavioural")
+CURVED = replace(SMALL, family="behavioural", sigmoid=True, accumulator_width=33)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(
+    ("config", "tag_width", "interval", "latency"),
+    [
+        pytest.param(SMALL, 5, 4, 13, id="4 lanes, one a cycle, no table"),
+        pytest.param(CURVED, 1, 2, 21, id="4 lanes, two a cycle"),
+        pytest.param(LARGE, 17, 1, 20, id="8 lanes a cycle"),
+    ],
+)
+def test_equals_golden(config: DeviceConfig, tag_width: int, interval: int, latency: int) -> None:
+    unit = Epilogue(config=config, tag_width=tag_width, interval=interval)
+    assert (unit.LATENCY, unit.GATE_OFFSET) == (latency, 5)
+    parameters = {
+        "config": asdict(unit.config),
+        "tag_width": unit.tag_width,
+        "interval": unit.interval,
+        "seed": 20240607,
+    }
+    run_bench(unit, bench="sim.bench.bench_epilogue", parameters=parameters)
+
+
+@pytest.mark.toolchain
+def test_fits_the_smallest_part() -> None:
+    counts = cells(Epilogue(config=SMALL, tag_width=12, interval=4), "ice40")
+    flip_flops = sum(n for name, n in counts.items() if name.startswith("SB_DFF"))
+    assert counts["SB_LUT4"] <= 600
+    assert flip_flops <= 700
+    assert "SB_RAM40_4K" not in counts
+
+
+def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match="tag_width must be at least 0, not -1"):
+        Epilogue(config=SMALL, tag_width=-1)
+    for interval in (0, 3, 8):
+        with pytest.raises(ValueError, match=f"interval must divide lanes = 4, not {interval}"):
+            Epilogue(config=SMALL, tag_width=1, interval=interval)
