@@ -62,6 +62,8 @@ class GoldenDevice:
         """See `Device.stream`."""
         if not self.executor.take(data, end=end):
             raise self._stopped() or no_credit()
+        if end and self.executor.loader.overflow:
+            raise refusal(Status.NO_CREDIT, f"stream of {len(data)} bytes")
 
     def poll(self) -> DeviceStatus:
         """See `Device.poll`."""

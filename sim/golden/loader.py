@@ -16,12 +16,17 @@ class GoldenLoader:
     A sample is `FEATURES` inputs and then `TARGETS` targets, each a byte or a little-endian word
     as SAMPLE_FORMAT says. A batch ends with `end`; its complete samples are counted; elements that
     would lie outside a buffer are dropped.
+
+    Attributes
+    ----------
+    front: the buffer that programs read
+    overflow: whether elements of the batch that was loaded last were dropped, or it had no words
     """
 
     def __init__(self, config: DeviceConfig, images: tuple[NDArray[np.int16], NDArray[np.int16]]):
         self._config = config
         self._input, self._target = images
-        self._places: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
+        self._places: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.bool_], bool]] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -30,6 +35,7 @@ class GoldenLoader:
         self._fill = 0
         self._samples: list[int | None] = [None] * INPUT_BUFFERS
         self._bytes = bytearray()
+        self.overflow = False
 
     @property
     def credits(self) -> int:
@@ -65,6 +71,9 @@ class GoldenLoader:
         wide_target = sample_format >> SampleFormat.WIDE_TARGET & 1
         input_bytes = registers[Register.FEATURES] << wide_input
         size = input_bytes + (registers[Register.TARGETS] << wide_target)
+        self.overflow = size == 0
+        if size == 0:
+            return 0
         count, leftover = divmod(len(data), size)
         # The elements of an incomplete sample are stored too, though it does not count.
         padded = data.ljust((count + 1) * size, b"\0") if leftover else data
@@ -101,7 +110,8 @@ class GoldenLoader:
         key = (*rows.shape, stride, tiles, count, last)
         if key not in self._places:
             self._places[key] = self._place(rows.shape, stride, tiles, count, last)
-        places, keep = self._places[key]
+        places, keep, outside = self._places[key]
+        self.overflow |= outside
         words: NDArray[np.int16] = image.reshape(INPUT_BUFFERS, -1)[self._fill]
         if keep.all():
             words[places] = rows
@@ -110,8 +120,8 @@ class GoldenLoader:
 
     def _place(
         self, shape: tuple[int, ...], stride: int, tiles: int, count: int, last: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Addresses in a buffer of an array of samples, and which of them are to be stored."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], bool]:
+        """Addresses of samples in a buffer, which of them are to be stored, whether any is not."""
         batch_lanes, lanes = self._config.batch_lanes, self._config.lanes
         layout = TensorLayout(
             base=0,
@@ -124,4 +134,5 @@ class GoldenLoader:
         places = layout.addresses()
         s, f = np.ogrid[: shape[0], : shape[1]]
         inside = (s // batch_lanes) * stride + f // lanes < tiles
-        return places, inside & ((s < count) | (f < last))
+        sent = (s < count) | (f < last)
+        return places, inside & sent, not inside[sent].all()
