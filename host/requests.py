@@ -148,7 +148,7 @@ class Requester:
         return [lost] * carried_out
 
     def _ask(self, data: bytes, status: Status, sequence: int) -> Answer | None:
-        """Send bytes and wait for the answer with this status and number; all others are dropped."""
+        """Send bytes and wait for the answer with this status and number; drop all others."""
         self._transport.send(data)
         while received := self._transport.receive(ANSWER_HEADER_BYTES + CHECKSUM_BYTES):
             for answer in self._decoder.feed(received):

@@ -1,4 +1,4 @@
-"""Devices: the golden one, and the link to any other, against a double with a real golden inside."""
+"""Devices: the golden one, and the link to any other, on a double with a golden device inside."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,349 @@
+"""The compiler: programs, memory map, registers and samples; and what it refuses, and how."""
+
+import numpy as np
+import pytest
+
+from host.compiler import Compiled, CompileError, compile_network, rule_registers
+from host.fixed_point import RangeError, decode, encode
+from host.network import Formats, Network, Rule, dense
+from host.program import Mode
+from hw.config import CONFIGURATIONS, configuration, region_words
+from hw.isa import (
+    NO_WAIT,
+    Activation,
+    Instruction,
+    Loss,
+    Opcode,
+    Region,
+    Register,
+    SampleFormat,
+)
+from hw.numbers import Format
+
+ECP5 = configuration("ecp5-8x8")
+UP5K = configuration("up5k-4x2")
+SGD = Rule(rate=2**-4, momentum=0.9)
+
+
+def digits(**options) -> Compiled:
+    options = {"train": (32,), "config": ECP5, **options}
+    return compile_network(dense((64, 32, 10)), SGD, **options)
+
+
+def regression(sizes=(4, 8, 2), **options) -> Network:
+    options = {"loss": Loss.MEAN_SQUARED_ERROR, "class_target": False, **options}
+    return dense(sizes, Activation.RELU, **options)
+
+
+# Programs
+
+
+def test_training_program_in_order():
+    compiled = digits()
+    opcodes = "".join(Opcode(i.opcode).name[0] for i in compiled.instructions)
+    assert opcodes == "AF" + "FFLFLFLL" + "B" + "GG" + "RLE"
+    output = compiled.instructions[2:10]
+    waits = [(i.wait_array, i.wait_loss) for i in output]
+    other = (NO_WAIT, 0)
+    assert waits == [(0, 0), other, (1, 1), other, (1, 1), other, (1, 1), (0, 1)]
+    loop = compiled.instructions[-2]
+    assert (loop.opcode, loop.rows) == (Opcode.LOOP, compiled.entry(Mode.TRAIN, 32))
+    assert compiled.instructions[1].wait_loss == 1
+    gradients = [i for i in compiled.instructions if i.opcode == Opcode.GRADIENT]
+    assert [(g.wait_array, g.wait_loss) for g in gradients] == [(0, 1), other]
+    assert [g.statistic for g in gradients] == [7, 2]
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 31, 32, 33, 40])
+def test_chunks_cover_the_batch_once(size):
+    compiled = digits(train=(size,))
+    loss = [i for i in compiled.instructions if i.opcode == Opcode.LOSS]
+    output = [i for i in compiled.instructions if i.opcode == Opcode.FORWARD][1:]
+    assert len(loss) == len(output) == min(4, -(-size // 8))
+    assert [i.columns for i in loss] == [i.columns for i in output]
+    assert sum(i.columns for i in loss) == size
+    expected = 0
+    for lo, fo in zip(loss, output, strict=True):
+        assert lo.right_base == fo.dest_base == expected * lo.right_outer
+        assert lo.left_base == expected and fo.right_base == expected * fo.right_outer
+        expected += -(-lo.columns // 8)
+    residual = loss[0].gate / 2**15
+    assert abs(residual * size - 2 ** (size.bit_length() - 1)) <= size * 2**-16
+
+
+def test_entries_and_words():
+    compiled = digits(train=(32, 29), evaluate=(32, 8), predict=(8,))
+    assert set(compiled.entries) == {
+        (Mode.TRAIN, 32),
+        (Mode.TRAIN, 29),
+        (Mode.EVALUATE, 32),
+        (Mode.EVALUATE, 8),
+        (Mode.PREDICT, 8),
+    }
+    words = compiled.program.reshape(-1, 16)
+    assert [Instruction.decode(row.tolist()) for row in words] == list(compiled.instructions)
+    for start in compiled.entries.values():
+        assert compiled.instructions[start].opcode == Opcode.ACQUIRE
+    with pytest.raises(CompileError, match=r"predict was compiled for batches of \[8\], not 7"):
+        compiled.entry(Mode.PREDICT, 7)
+
+
+def test_listing_names_programs_and_commands():
+    listing = digits(evaluate=(5,)).listing()
+    assert "train, batches of 32:" in listing and "evaluate, batches of 5:" in listing
+    assert "relu(WEIGHT 0+9,1 x INPUT 0+9,1) >> 12" in listing
+    assert "cross_entropy(OUTPUT" in listing
+
+
+def test_fewer_chunks_where_the_program_memory_is_short():
+    network = regression((5, 9, 3))
+    sizes = {"train": (12, 3), "evaluate": (12, 3), "predict": (12,)}
+    compiled = compile_network(network, Rule(rate=0.01), config=UP5K, **sizes)
+    assert len(compiled.instructions) <= UP5K.program_length
+    assert sum(i.opcode == Opcode.LOSS for i in compiled.instructions) < 4 * 4
+
+
+# Memory map
+
+
+@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=lambda c: c.name)
+@pytest.mark.parametrize("sizes", [(1, 2), (8, 8, 8), (7, 5, 9, 3)])
+def test_tensors_do_not_overlap(config, sizes):
+    network = regression(sizes)
+    compiled = compile_network(network, Rule(rate=0.01), config=config, train=(5,))
+    for region, size in region_words(config).items():
+        taken = np.zeros(size, int)
+        for tensor in compiled.memory:
+            if tensor.region == region:
+                taken[tensor.layout.addresses()] += 1
+        assert taken.max(initial=0) <= 1
+
+
+def test_constant_ones_stand_beside_features():
+    compiled = digits(train=(13,))
+    image = {r: np.zeros(n, np.int16) for r, n in region_words(ECP5).items()}
+    for region, address, words in compiled.memory.ones():
+        image[region][address : address + len(words)] = words
+    for tensor in (*compiled.memory.inputs, *compiled.memory.activations):
+        matrix = tensor.layout.gather(image[tensor.region])
+        assert np.all(matrix[:, -1] == 512) and not matrix[:, :-1].any()
+
+
+def test_locate_is_the_inverse_of_the_layout():
+    compiled = digits()
+    for tensor in compiled.memory:
+        addresses = tensor.layout.addresses()
+        for row, column in ((0, 0), (3, 5 % addresses.shape[1]), (-1, -1)):
+            expected = np.unravel_index(
+                np.flatnonzero(addresses.reshape(-1) == addresses[row, column])[0], addresses.shape
+            )
+            place = f"{tensor}, row {expected[0]}, column {expected[1]}"
+            assert compiled.memory.locate(tensor.region, int(addresses[row, column])) == place
+    assert "no tensor" in compiled.memory.locate(Region.WEIGHT, 512 * 64 - 1)
+    assert compiled.memory.locate(Region.TARGET, 1) == "TARGET word 1, which no tensor uses"
+
+
+def test_tensor_shapes_are_checked():
+    with pytest.raises(ValueError, match=r"weight of layer 1 must be of shape \(32, 65\)"):
+        digits().memory.weights[0].image(np.zeros((32, 64), np.int16))
+
+
+# What does not fit
+
+
+def refusal(network, config, rule=None, **sizes):
+    rule = rule or Rule(rate=0.01)
+    with pytest.raises(CompileError) as caught:
+        compile_network(network, rule, config=config, **(sizes or {"train": (4,)}))
+    return str(caught.value)
+
+
+def test_too_large_networks_are_refused_with_numbers():
+    text = refusal(regression((64, 32, 10)), UP5K, train=(2,))
+    assert "network needs 163 tiles of WEIGHT, up5k-4x2 has 48" in text
+    text = refusal(regression((40, 3, 2)), UP5K, train=(32,))
+    assert "176 tiles of INPUT, up5k-4x2 has 32: take batches of at most 4 samples" in text
+    text = refusal(regression((300, 2)), UP5K, train=(1,))
+    assert "tiles of INPUT" in text and "narrower" in text and "\n" in text
+
+
+def test_missing_features_are_refused():
+    text = refusal(dense((4, 3, 2), Activation.TANH), UP5K)
+    assert "needs tanh" in text and "cross-entropy loss, which up5k-4x2 leaves out" in text
+    text = refusal(regression(), UP5K, Rule(rate=0.1, momentum=0.5))
+    assert "momentum, which up5k-4x2 leaves out: set it to 0" in text
+    text = refusal(regression((3, 40)), UP5K, train=(1,))
+    assert "40 outputs, the loss unit of up5k-4x2 takes 32" in text
+    text = refusal(regression((3, 2)), UP5K, train=(600,))
+    assert "batch of 600" in text and "at most 510" in text
+    text = refusal(regression((2,) * 14), ECP5)
+    assert "13 layers, devices have them for 12" in text
+
+
+def test_programs_and_sizes_are_refused():
+    text = refusal(regression((2, 2)), UP5K, train=tuple(range(1, 12)))
+    assert "instructions, up5k-4x2 has 64" in text
+    for size in (0, -1, 2.5):
+        assert "whole number of samples >= 1 to train" in refusal(
+            regression(), ECP5, train=(size,)
+        )
+    with pytest.raises(CompileError, match="at least one batch size"):
+        compile_network(regression(), SGD, config=ECP5)
+
+
+def test_rates_are_refused():
+    assert "rate must be below 1" in refusal(regression(), ECP5, Rule(rate=1.0))
+    assert "below the least constant" in refusal(regression(), ECP5, Rule(rate=1e-12))
+    assert "rate * decay" in refusal(regression(), ECP5, Rule(rate=0.5, decay=2.0))
+    for wrong in ({"rate": 0}, {"rate": np.nan}, {"rate": 1, "momentum": 1.0}):
+        with pytest.raises(ValueError, match="must be"):
+            Rule(**wrong)
+
+
+def test_shifts_are_refused():
+    formats = Formats(input=Format(14, 1), activation=Format(14, 1), delta=Format(15, 0))
+    text = refusal(regression(formats=formats), ECP5)
+    assert "GRADIENT of layer" in text and "right shift of -" in text and "Q14.1" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sizes": (4,), "activations": ()}, "sizes must be"),
+        ({"sizes": (4, 0, 2), "activations": (0, 0)}, "at least 1 neuron"),
+        ({"sizes": (4, 2), "activations": (0, 0)}, "one for each of 1 layers, not 2"),
+        ({"sizes": (4, 2), "activations": (1,)}, "must be LINEAR.*not RELU"),
+        ({"sizes": (4, 2), "activations": (0,), "class_target": False}, "class indices"),
+        ({"sizes": (4, 1), "activations": (0,)}, "at least 2 outputs"),
+        ({"sizes": (4, 2), "activations": (0,), "leak_shift": 0}, "from 1 to 15, not 0"),
+        (
+            {"sizes": (4, 2), "activations": (0,), "formats": Formats(output=Format(6, 9))},
+            "must be Q7.8, not Q6.9",
+        ),
+        (
+            {
+                "sizes": (4, 3, 2),
+                "activations": (Activation.TANH, Activation.LINEAR),
+                "formats": Formats(activation=Format(8, 7)),
+            },
+            "8 to 14 fraction bits, not Q8.7",
+        ),
+        (
+            {"sizes": (4, 2), "activations": (0,), "formats": Formats(input=Format(0, 15))},
+            "hold 1.0, which Q0.15 does not",
+        ),
+    ],
+)
+def test_networks_are_validated(options, message):
+    with pytest.raises(ValueError, match=message):
+        Network(**options)
+
+
+# Registers
+
+
+def test_rule_registers():
+    registers = rule_registers(Rule(rate=2**-4, momentum=0.9, decay=0.001), dense((4, 2)), ECP5)
+    assert registers[Register.MOMENTUM_FACTOR] == round(0.9 * 65536)
+    for mantissa, shift, value in (
+        (Register.RATE, Register.RATE_SHIFT, 2**-4),
+        (Register.DECAY, Register.DECAY_SHIFT, 2**-4 * 0.001),
+    ):
+        real = registers[mantissa] * 2.0 ** -(16 + registers[shift])
+        assert abs(real / value - 1) < 2**-15
+    formats = Formats(weight=Format(4, 11))
+    other = rule_registers(Rule(rate=2**-4), dense((4, 2), formats=formats), ECP5)
+    assert other[Register.RATE] * 2.0 ** -(16 + other[Register.RATE_SHIFT]) == 2**-5
+
+
+def test_rule_may_change_but_not_gain_a_momentum():
+    compiled = compile_network(dense((4, 2)), Rule(rate=0.1), config=ECP5, train=(4,))
+    assert not compiled.momentum
+    assert compiled.rule_registers(Rule(rate=0.05))[Register.RATE] > 0
+    with pytest.raises(CompileError, match="keep no momentum"):
+        compiled.rule_registers(SGD)
+
+
+# Samples
+
+
+def test_bytes_where_all_inputs_are_shifted_bytes():
+    compiled = digits()
+    x = np.random.default_rng(0).integers(0, 17, (20, 64)) / 16
+    samples = compiled.encode(x, np.arange(20) % 10)
+    assert samples.rows.shape == (20, 65) and len(samples) == 20
+    shift = samples.registers[Register.SAMPLE_FORMAT] >> 4
+    assert samples.registers[Register.SAMPLE_FORMAT] == shift << 4
+    assert np.array_equal(samples.rows[:, :64].astype(int) << shift, (x * 512).astype(int))
+    assert samples.batch(3, 5) == samples.rows[3:5].tobytes()
+    order = np.arange(20)[::-1]
+    other = samples.shuffled(order)
+    assert np.array_equal(other.rows, samples.rows[order])
+    assert other.shuffled(order, out=other) is other
+    predicted = compiled.encode(x)
+    assert predicted.registers[Register.TARGETS] == 0 and predicted.rows.shape == (20, 64)
+
+
+def test_signed_bytes_and_words():
+    compiled = compile_network(regression(), SGD, config=ECP5, train=(4,))
+    x = np.array([[-1, 0.5, 0, 0.25]])
+    signed = compiled.encode(x, [[0.5, -3]])
+    bits = signed.registers[Register.SAMPLE_FORMAT]
+    assert bits & 15 == 1 << SampleFormat.SIGNED_INPUT | 1 << SampleFormat.WIDE_TARGET
+    words = signed.rows[:, :4].view(np.int8).astype(int) << (bits >> 4)
+    assert words.tolist() == [[-512, 256, 0, 128]]
+    assert signed.rows[:, 4:].view("<i2").tolist() == [[256, -1536]]
+    wide = compiled.encode([[1 / 512, 60, 0, -60]], [[0, 0]])
+    assert wide.registers[Register.SAMPLE_FORMAT] == 1 << SampleFormat.WIDE_INPUT
+    assert wide.rows[:, :8].view("<i2").tolist() == [[1, 30720, 0, -30720]]
+    zero = compiled.encode(np.zeros((2, 4)), np.zeros((2, 2)))
+    assert zero.rows.shape == (2, 6)
+
+
+def test_encoding_rounds_halves_upwards_and_reaches_the_ends():
+    fmt = Format(6, 9)
+    assert encode([0.5 / 512, -0.5 / 512, 1.4 / 512], fmt).tolist() == [1, 0, 1]
+    assert encode([fmt.minimum, fmt.maximum], fmt).tolist() == [-(2**15), 2**15 - 1]
+    words = np.array([-512, 256], np.int16)
+    assert decode(words, fmt).tolist() == decode(words.view(np.uint16), fmt).tolist() == [-1, 0.5]
+
+
+def test_values_outside_the_format_name_the_column():
+    compiled = compile_network(regression(), SGD, config=ECP5, train=(4,))
+    x = np.zeros((5, 4))
+    x[:, 2] = [0, 10, 900, -3, 5]
+    with pytest.raises(RangeError) as caught:
+        compiled.encode(x, np.zeros((5, 2)))
+    text = str(caught.value)
+    assert "(Q6.9)" in text and "column 2 goes from -3 to 900" in text
+    assert "divide it by 16" in text and "Q10.5" in text
+    assert encode(x / 16, Format(6, 9)).shape == (5, 4)
+    for value in (64, -64.1, 1e30):
+        x[0, 1] = value
+        with pytest.raises(RangeError, match="column 1.*1 more columns"):
+            compiled.encode(x, np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite_values_are_refused(value):
+    x = np.zeros((5, 64))
+    x[3, 7] = value
+    with pytest.raises(RangeError, match="finite, but -?(nan|inf) stands in column 7, row 3"):
+        digits().encode(x, np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (np.zeros((0, 64)), [], "N >= 1"),
+        (np.zeros((3, 63)), [0, 0, 0], "N x 64"),
+        (np.zeros((3, 64)), [0, 0], "target for each of 3 samples, not 2"),
+        (np.zeros((2, 64)), [0, 10], r"from 0 to 9, not 10 \(sample 1\)"),
+        (np.zeros((2, 64)), [-1, 0], "from 0 to 9, not -1"),
+        (np.zeros((2, 64)), [0.5, 0], "whole numbers"),
+        (np.zeros((2, 64)), [[0], [1]], "class indices"),
+    ],
+)
+def test_samples_are_checked(inputs, labels, message):
+    with pytest.raises(RangeError, match=message):
+        digits().encode(inputs, np.array(labels))
