@@ -180,20 +180,35 @@ def configuration(name: str) -> DeviceConfig:
         ) from None
 
 
+def region_tiles(config: DeviceConfig) -> dict[Region, int]:
+    """Tiles of each tile memory of a device; INPUT and TARGET hold both buffers."""
+    return {
+        Region.WEIGHT: config.weight_tiles,
+        Region.MOMENTUM: config.weight_tiles if config.momentum else 0,
+        Region.INPUT: INPUT_BUFFERS * config.input_tiles,
+        Region.TARGET: INPUT_BUFFERS * config.target_tiles,
+        Region.ACTIVATION: config.activation_tiles,
+        Region.OUTPUT: config.output_tiles,
+        Region.DELTA: config.delta_tiles,
+    }
+
+
+def tile_rows(config: DeviceConfig, region: Region) -> int:
+    """Rows of a tile: L outputs of weights, B samples of everything else."""
+    weights = region in (Region.WEIGHT, Region.MOMENTUM)
+    return config.lanes if weights else config.batch_lanes
+
+
 def region_words(config: DeviceConfig) -> dict[Region, int]:
     """Words that the host can address in each region of a device."""
-    sample_tile = config.batch_lanes * config.lanes
-    weight_tile = config.lanes * config.lanes
+    tiles = {
+        region: count * tile_rows(config, region) * config.lanes
+        for region, count in region_tiles(config).items()
+    }
     return {
         Region.REGISTERS: len(Register),
         Region.COUNTERS: COUNTER_WORDS,
         Region.PROGRAM: config.program_length * INSTRUCTION_WORDS,
         Region.LFSR: 2 * config.lanes,
-        Region.WEIGHT: config.weight_tiles * weight_tile,
-        Region.MOMENTUM: config.weight_tiles * weight_tile if config.momentum else 0,
-        Region.INPUT: INPUT_BUFFERS * config.input_tiles * sample_tile,
-        Region.TARGET: INPUT_BUFFERS * config.target_tiles * sample_tile,
-        Region.ACTIVATION: config.activation_tiles * sample_tile,
-        Region.OUTPUT: config.output_tiles * sample_tile,
-        Region.DELTA: config.delta_tiles * sample_tile,
+        **tiles,
     }

@@ -116,7 +116,7 @@ FIELDS = (
 INSTRUCTION_WORDS = 16
 
 WEIGHT_STATISTICS = ("gradient", "momentum", "weight")
-"""GRADIENT counts these saturations in the counters `statistic`, + 1 and + 2."""
+"""GRADIENT counts these saturations in the counters `statistic`, + 1 and + 2, modulo 64."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,322 @@
+"""The array commands from operand reads to results: FORWARD, BACKWARD and GRADIENT.
+
+    walk --> WEIGHT | DELTA ------------> left  --+
+         --> INPUT | ACTIVATION | DELTA -> right --+--> MAC array --columns--> epilogue --+
+         --> context of a tile -------------------------------^   ^                       |
+                                                        ACTIVATION (gate)                 |
+      ACTIVATION | OUTPUT | DELTA <-- words ----------------------------------------------+
+      WEIGHT, MOMENTUM <--> update unit <-- gradient -------------------------------------+
+
+Nothing here waits: the walk spaces its tiles so that all that follows keeps up.
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal, ValueLike
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import DeviceConfig, region_tiles
+from hw.epilogue import Epilogue
+from hw.instruction import INSTRUCTION
+from hw.isa import WEIGHT_STATISTICS, Destination, Opcode, Region, Source
+from hw.mac_array import MacArray
+from hw.statistics import AMOUNT_BITS, ReportSignature
+from hw.tile_memory import TileMemory, TileRead, TileWrite
+from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
+from hw.update_unit import UpdateUnit
+
+UPDATE_PORTS = (
+    *("factor", "rate", "rate_shift", "decay", "decay_shift"),
+    *("lfsr_address", "lfsr_write", "lfsr_write_data", "lfsr_read_data"),
+)
+"""Members that are those of the update unit: rates, and the host's port of the LFSRs."""
+
+
+def delayed(m: Module, value: ValueLike, cycles: int) -> ValueLike:
+    """`value`, `cycles` cycles later."""
+    for _ in range(cycles):
+        register = Signal.like(value)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+def array_reads(config: DeviceConfig) -> tuple[Region, ...]:
+    """Memories that the array commands read."""
+    momentum = (Region.MOMENTUM,) if config.momentum else ()
+    return (Region.WEIGHT, *momentum, Region.INPUT, Region.ACTIVATION, Region.DELTA)
+
+
+def array_writes(config: DeviceConfig) -> tuple[Region, ...]:
+    """Memories that the array commands write."""
+    momentum = (Region.MOMENTUM,) if config.momentum else ()
+    return (Region.WEIGHT, *momentum, Region.ACTIVATION, Region.OUTPUT, Region.DELTA)
+
+
+class ArrayUnit(wiring.Component):
+    """Reads operands, multiplies, and writes results; one read of each operand a cycle.
+
+    Parameters
+    ----------
+    config: the device's configuration
+
+    Members
+    -------
+    instruction, start: a command, taken when `ready`
+    ready: the operands of all commands have been read
+    retire: a strobe when all results of a command can be read
+    busy: operands are read in this cycle
+    input_base: first tile of INPUT's front buffer
+    read_REGION, write_REGION: ports of the tile memories, in lower case
+    reports: saturations of a command, in the order of WEIGHT_STATISTICS; the first one's also
+        serves FORWARD and BACKWARD
+    and those of the update unit in UPDATE_PORTS
+
+    Attributes
+    ----------
+    OPERAND_LATENCY: cycles from a read to the operands at the array's inputs
+    """
+
+    OPERAND_LATENCY = TileMemory.READ_LATENCY + 1
+
+    def __init__(self, *, config: DeviceConfig):
+        self.config = config
+        self._walk = TileWalk(config=config, drain_latency=self.OPERAND_LATENCY + MacArray.LATENCY)
+        context = tile_context(config)
+        same = ("opcode", "destination", "use_momentum", "statistic", "dest")
+        self._tag = data.StructLayout(
+            {
+                **{name: context[name].shape for name in same},
+                "index": range(config.lanes),
+                "final": 1,
+            }
+        )
+        self._epilogue = Epilogue(config=config, tag_width=self._tag.size)
+        self._update = UpdateUnit(config=config, read_latency=TileMemory.READ_LATENCY)
+        tiles = region_tiles(config)
+        members = {
+            "instruction": In(INSTRUCTION),
+            "start": In(1),
+            "ready": Out(1),
+            "retire": Out(1),
+            "busy": Out(1),
+            "input_base": In(range(tiles[Region.INPUT])),
+            "reports": Out(ReportSignature()).array(len(WEIGHT_STATISTICS)),
+        }
+        for region in array_reads(config):
+            signature = TileRead(tiles=tiles[region], lanes=config.lanes)
+            members[f"read_{region.name.lower()}"] = Out(signature)
+        for region in array_writes(config):
+            signature = TileWrite(tiles=tiles[region], lanes=config.lanes)
+            members[f"write_{region.name.lower()}"] = Out(signature)
+        for name in UPDATE_PORTS:
+            members[name] = self._update.signature.members[name]
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.walk = walk = self._walk
+        m.submodules.mac_array = mac_array = MacArray(
+            lanes=self.config.lanes,
+            batch_lanes=self.config.batch_lanes,
+            accumulator_width=self.config.accumulator_width,
+            family=self.config.family,
+        )
+        m.submodules.epilogue = epilogue = self._epilogue
+        m.submodules.update = self._update
+        m.d.comb += [
+            walk.instruction.eq(self.instruction),
+            walk.start.eq(self.start),
+            self.ready.eq(walk.ready),
+            self.busy.eq(walk.read),
+        ]
+        self._read_operands(m, walk, mac_array)
+        self._drain(m, walk, mac_array, epilogue)
+        tag = Signal(self._tag)
+        m.d.comb += tag.eq(epilogue.o_tag)
+        self._write_words(m, epilogue, tag)
+        self._update_weights(m, epilogue, tag)
+        self._retire(m, epilogue, tag)
+        return m
+
+    def _read_operands(self, m: Module, walk: TileWalk, mac_array: MacArray) -> None:
+        """From the memories that the command names to the array's operands."""
+        from_activation = ~walk.backward & (walk.source == Source.ACTIVATION)
+        from_input = ~walk.backward & (walk.source == Source.INPUT)
+        weight, delta = self.read_weight, self.read_delta
+        m.d.comb += [
+            weight.enable.eq(walk.read & ~walk.gradient),
+            weight.tile.eq(walk.left_tile),
+            weight.index.eq(walk.index),
+            weight.column.eq(~walk.backward),
+            delta.enable.eq(walk.read & (walk.gradient | walk.backward)),
+            delta.tile.eq(Mux(walk.gradient, walk.left_tile, walk.right_tile)),
+            delta.index.eq(walk.index),
+            delta.column.eq(walk.backward),
+            self.read_input.enable.eq(walk.read & from_input),
+            self.read_input.tile.eq(walk.right_tile + self.input_base),
+            self.read_input.index.eq(walk.index),
+            self.read_input.column.eq(~walk.gradient),
+            self.read_activation.enable.eq(walk.read & from_activation),
+            self.read_activation.tile.eq(walk.right_tile),
+            self.read_activation.index.eq(walk.index),
+            self.read_activation.column.eq(~walk.gradient),
+        ]
+        latency = TileMemory.READ_LATENCY
+        gradient = delayed(m, walk.gradient, latency)
+        backward = delayed(m, walk.backward, latency)
+        from_activation = delayed(m, from_activation, latency)
+        block = delayed(m, Mux(walk.gradient, walk.block, 0), latency)
+        batch_lanes = self.config.batch_lanes
+        blocks = range(self.config.lanes // batch_lanes)
+        for lane in range(self.config.lanes):
+            left = Mux(gradient, delta.data[lane], weight.data[lane])
+            m.d.sync += mac_array.left[lane].eq(left)
+        for lane in range(batch_lanes):
+            words = [
+                Array([port.data[k * batch_lanes + lane] for k in blocks])[block]
+                for port in (self.read_activation, self.read_input)
+            ]
+            right = Mux(backward, delta.data[lane], Mux(from_activation, words[0], words[1]))
+            m.d.sync += mac_array.right[lane].eq(right)
+        m.d.comb += [
+            mac_array.valid.eq(delayed(m, walk.read, latency + 1)),
+            mac_array.first.eq(delayed(m, walk.first, latency + 1)),
+            mac_array.last.eq(delayed(m, walk.last, latency + 1)),
+            mac_array.interval.eq(delayed(m, walk.interval, latency + 1)),
+        ]
+
+    def _drain(
+        self, m: Module, walk: TileWalk, mac_array: MacArray, epilogue: Epilogue
+    ) -> None:
+        """Columns of the array, with the context of their tile, into the epilogue."""
+        contexts = Array(
+            Signal(tile_context(self.config), name=f"context_{k}")
+            for k in range(CONTEXTS_IN_FLIGHT)
+        )
+        filled, drained = Signal(range(CONTEXTS_IN_FLIGHT)), Signal(range(CONTEXTS_IN_FLIGHT))
+        with m.If(walk.read & walk.last):
+            m.d.sync += [contexts[filled].eq(walk.context), filled.eq(filled + 1)]
+        context = Signal(tile_context(self.config))
+        column = mac_array.o_index
+        m.d.comb += context.eq(contexts[drained])
+        with m.If(mac_array.o_valid & (column == self.config.batch_lanes - 1)):
+            m.d.sync += drained.eq(drained + 1)
+
+        gate = self.read_activation
+        with m.If(mac_array.o_valid & (context.opcode == Opcode.BACKWARD)):
+            m.d.comb += [
+                gate.enable.eq(1),
+                gate.tile.eq(context.gate),
+                gate.index.eq(column),
+                gate.column.eq(0),
+            ]
+        tag = Signal(self._tag)
+        block_column = context.block * self.config.batch_lanes + column
+        m.d.comb += [
+            tag.opcode.eq(context.opcode),
+            tag.destination.eq(context.destination),
+            tag.use_momentum.eq(context.use_momentum),
+            tag.statistic.eq(context.statistic),
+            tag.dest.eq(context.dest),
+            tag.index.eq(Mux(context.opcode == Opcode.GRADIENT, block_column, column)),
+            tag.final.eq(context.final & (column == context.columns - 1)),
+            epilogue.valid.eq(mac_array.o_valid & (column < context.columns)),
+            epilogue.opcode.eq(context.opcode),
+            epilogue.activation.eq(context.activation),
+            epilogue.shift.eq(context.shift),
+            epilogue.fraction.eq(context.fraction),
+            epilogue.leak_shift.eq(context.leak_shift),
+            epilogue.mask.eq(context.mask),
+            epilogue.tag.eq(tag),
+        ]
+        gates = delayed(m, gate.data, Epilogue.GATE_OFFSET - TileMemory.READ_LATENCY)
+        for lane in range(self.config.lanes):
+            m.d.comb += [
+                epilogue.accumulators[lane].eq(mac_array.o_column[lane]),
+                epilogue.gate[lane].eq(gates[lane]),
+            ]
+
+    def _write_words(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
+        """Words of FORWARD and BACKWARD, a row of a tile each."""
+        forward = epilogue.o_valid & (tag.opcode == Opcode.FORWARD)
+        to_output = tag.destination == Destination.OUTPUT
+        for port, enable in (
+            (self.write_activation, forward & ~to_output),
+            (self.write_output, forward & to_output),
+            (self.write_delta, epilogue.o_valid & (tag.opcode == Opcode.BACKWARD)),
+        ):
+            m.d.comb += [
+                port.mask.eq(Mux(enable, epilogue.o_mask, 0)),
+                port.tile.eq(tag.dest),
+                port.index.eq(tag.index),
+                port.column.eq(0),
+            ]
+            for lane in range(self.config.lanes):
+                m.d.comb += port.data[lane].eq(epilogue.words[lane])
+
+    def _update_weights(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
+        """Gradients into the update unit, which reads and writes weights and momentum."""
+        update = self._update
+        m.d.comb += [
+            update.valid.eq(epilogue.o_valid & (tag.opcode == Opcode.GRADIENT)),
+            update.mask.eq(epilogue.o_mask),
+            update.tile.eq(tag.dest),
+            update.index.eq(tag.index),
+            update.use_momentum.eq(tag.use_momentum),
+        ]
+        for lane in range(self.config.lanes):
+            m.d.comb += update.gradient[lane].eq(epilogue.gradients[lane])
+        for name in UPDATE_PORTS:
+            if self.signature.members[name].flow == In:
+                m.d.comb += getattr(update, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(update, name))
+        ports = [(self.read_weight, update.weight_read, self.write_weight, update.weight_write)]
+        if self.config.momentum:
+            momentum = (self.read_momentum, update.momentum_read)
+            ports.append((*momentum, self.write_momentum, update.momentum_write))
+        for read, update_read, write, update_write in ports:
+            with m.If(update_read.enable):
+                m.d.comb += [
+                    read.enable.eq(1),
+                    read.tile.eq(update_read.tile),
+                    read.index.eq(update_read.index),
+                    read.column.eq(1),
+                ]
+            m.d.comb += [
+                write.mask.eq(Mux(update_write.enable, update_write.mask, 0)),
+                write.tile.eq(update_write.tile),
+                write.index.eq(update_write.index),
+                write.column.eq(1),
+            ]
+            for lane in range(self.config.lanes):
+                m.d.comb += [
+                    update_read.words[lane].eq(read.data[lane]),
+                    write.data[lane].eq(update_write.words[lane]),
+                ]
+
+    def _retire(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
+        """Saturations of the command that ends, and the word that it has ended."""
+        update = self._update
+        gradient = tag.opcode == Opcode.GRADIENT
+        ends = epilogue.o_valid & tag.final
+        update_ends = delayed(m, ends & gradient, update.LATENCY)
+        statistic = delayed(m, tag.statistic, update.LATENCY)
+        written = TileMemory.WRITE_LATENCY
+        m.d.comb += self.retire.eq(
+            delayed(m, ends & ~gradient, written) | delayed(m, update_ends, written)
+        )
+        sources = (
+            (epilogue.o_valid, epilogue.saturations, ends, tag.statistic),
+            (update.done, update.momentum_saturations, update_ends, statistic + 1),
+            (update.done, update.weight_saturations, update_ends, statistic + 2),
+        )
+        for report, (valid, count, end, place) in zip(self.reports, sources, strict=True):
+            total = Signal(AMOUNT_BITS)
+            amount = total + Mux(valid, count, 0)
+            m.d.sync += [
+                total.eq(Mux(end, 0, amount)),
+                report.valid.eq(end),
+                report.statistic.eq(place),
+                report.amount.eq(amount),
+            ]

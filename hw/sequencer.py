@@ -1,0 +1,233 @@
+"""Executes the program: fetches instructions and hands them to the units.
+
+    host words --> program memory --4 words a cycle--> instruction --+--> array   start, pending
+                        ^                                            +--> loss    start, busy
+       START, COUNT --> position, remaining <-- LOOP                 +--> loader  full, release
+
+The array and the loss unit work on their own once started; an instruction says with `wait_array`
+and `wait_loss` what must have finished before it starts. While a unit works, the next instruction
+is fetched already.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import DeviceConfig
+from hw.instruction import INSTRUCTION
+from hw.isa import ARRAY_OPCODES, INSTRUCTION_WORDS, NO_WAIT, Error, Opcode, State
+from hw.numbers import WORD_BITS
+
+FETCH_WORDS = 4
+"""Words of the program read in a cycle."""
+
+
+class Sequencer(wiring.Component):
+    """Program memory and control flow.
+
+    An instruction is fetched in `FETCH_LATENCY` cycles and dispatched in one; a program never
+    overlaps the fetch of an instruction with the dispatch of the one before.
+
+    Parameters
+    ----------
+    config: the device's configuration
+
+    Members
+    -------
+    run, step, stop: strobes, see `hw.isa.Control`
+    first, count: the registers START and COUNT
+    program_address, program_write, program_data, program_read: the host's port, a word at a time;
+        a read's data comes two cycles after its address
+    instruction: the one being dispatched
+    array_start, array_ready, array_retire: dispatch, whether another fits, one has finished
+    loss_start, loss_busy
+    full, samples, release, clear: the loader's front buffer
+    state, error, position, remaining: as in the counters
+    waiting: ACQUIRE waits for samples
+    running: a program runs, or its last commands still do
+    """
+
+    FETCH_LATENCY = INSTRUCTION_WORDS // FETCH_WORDS + 2
+    READ_LATENCY = 2
+
+    def __init__(self, *, config: DeviceConfig):
+        self.config = config
+        self.position_bits = config.program_length.bit_length()
+        words = config.program_length * INSTRUCTION_WORDS
+        super().__init__(
+            {
+                "run": In(1),
+                "step": In(1),
+                "stop": In(1),
+                "first": In(16),
+                "count": In(16),
+                "program_address": In(range(words)),
+                "program_write": In(1),
+                "program_data": In(WORD_BITS),
+                "program_read": Out(WORD_BITS),
+                "instruction": Out(INSTRUCTION),
+                "array_start": Out(1),
+                "array_ready": In(1),
+                "array_retire": In(1),
+                "loss_start": Out(1),
+                "loss_busy": In(1),
+                "full": In(1),
+                "samples": In(16),
+                "release": Out(1),
+                "clear": Out(1),
+                "state": Out(State),
+                "error": Out(Error),
+                "position": Out(16),
+                "remaining": Out(16),
+                "waiting": Out(1),
+                "running": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fetch_address = Signal(range(self.config.program_length * INSTRUCTION_WORDS // FETCH_WORDS))
+        fetched = self._program_memory(m, fetch_address)
+
+        pending = Signal(range(NO_WAIT + 1))
+        m.d.sync += pending.eq(pending + self.array_start - self.array_retire)
+        idle, stepping, stopping, settled = Signal(), Signal(), Signal(), Signal(State)
+        m.d.comb += idle.eq(self.array_ready & (pending == 0) & ~self.loss_busy)
+        m.d.comb += self.running.eq(self.state == State.RUNNING)
+        with m.If(self.stop & self.running):
+            m.d.sync += stopping.eq(1)
+
+        count = Signal(range(self.FETCH_LATENCY + 1))
+        with m.FSM():
+            with m.State("REST"):
+                with m.If(self.stop):
+                    m.d.comb += self.clear.eq(1)
+                    m.d.sync += [self.state.eq(State.IDLE), self.error.eq(Error.NONE)]
+                with m.Elif(self.run | self.step):
+                    m.d.sync += [
+                        self.state.eq(State.RUNNING),
+                        self.error.eq(Error.NONE),
+                        stepping.eq(self.step),
+                    ]
+                    with m.If(self.run | (self.state != State.HALTED)):
+                        m.d.sync += [
+                            self.position.eq(self.first),
+                            self.remaining.eq(self.count),
+                        ]
+                    m.next = "LOCATE"
+            with m.State("LOCATE"):
+                m.d.sync += count.eq(0)
+                m.next = "FETCH"
+                with m.If(self.position >= self.config.program_length):
+                    m.d.sync += [self.error.eq(Error.PROGRAM_END), settled.eq(State.FAILED)]
+                    m.next = "SETTLE"
+            with m.State("FETCH"):
+                m.d.sync += count.eq(count + 1)
+                self._collect(m, count, fetch_address, fetched)
+                with m.If(count == self.FETCH_LATENCY - 1):
+                    m.next = "DISPATCH"
+            with m.State("DISPATCH"):
+                self._dispatch(m, pending, idle, stopping, settled)
+            with m.State("ADVANCE"):
+                m.d.sync += settled.eq(State.HALTED)
+                m.next = "LOCATE"
+                with m.If(stepping | stopping):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                with m.If(idle):
+                    m.d.sync += [self.state.eq(settled), stopping.eq(0)]
+                    with m.If(stopping):
+                        m.d.comb += self.clear.eq(1)
+                        m.d.sync += [self.state.eq(State.IDLE), self.error.eq(Error.NONE)]
+                    m.next = "REST"
+        return m
+
+    def _program_memory(self, m: Module, fetch_address: Signal) -> list[Signal]:
+        """One memory for each of the words that are fetched together."""
+        rows = self.config.program_length * INSTRUCTION_WORDS // FETCH_WORDS
+        bank_bits = FETCH_WORDS.bit_length() - 1
+        bank = self.program_address[:bank_bits]
+        row = self.program_address[bank_bits:]
+        read_bank = Signal(bank_bits)
+        m.d.sync += read_bank.eq(bank)
+        fetched = []
+        for k in range(FETCH_WORDS):
+            words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
+            m.submodules[f"words_{k}"] = words
+            write, read = words.write_port(), words.read_port()
+            m.d.comb += [
+                write.addr.eq(row),
+                write.data.eq(self.program_data),
+                write.en.eq(self.program_write & (bank == k)),
+                read.addr.eq(Mux(self.running, fetch_address, row)),
+            ]
+            with m.If(read_bank == k):
+                m.d.sync += self.program_read.eq(read.data)
+            fetched.append(read.data)
+        return fetched
+
+    def _collect(
+        self, m: Module, count: Signal, fetch_address: Signal, fetched: list[Signal]
+    ) -> None:
+        """Address the groups of an instruction one by one and shift their words in."""
+        groups = INSTRUCTION_WORDS // FETCH_WORDS
+        m.d.sync += fetch_address.eq(Cat(count[: groups.bit_length() - 1], self.position))
+        width = FETCH_WORDS * WORD_BITS
+        with m.If(count >= 2):
+            bits = self.instruction.as_value()
+            for k, word in enumerate(fetched):
+                start = len(bits) - width + k * WORD_BITS
+                m.d.sync += bits[start : start + WORD_BITS].eq(word)
+            m.d.sync += bits[:-width].eq(bits[width:])
+
+    def _dispatch(
+        self, m: Module, pending: Signal, idle: Signal, stopping: Signal, settled: Signal
+    ) -> None:
+        """Start the instruction once what it waits for has finished."""
+        i = self.instruction
+        array_free, loss_free = Signal(), Signal()
+        m.d.comb += [
+            array_free.eq(
+                (pending <= i.wait_array) & (pending != NO_WAIT) & self.array_ready
+            ),
+            loss_free.eq(~self.loss_busy | ~i.wait_loss),
+        ]
+        with m.Switch(i.opcode):
+            with m.Case(Opcode.END):
+                m.d.sync += settled.eq(State.IDLE)
+                m.next = "SETTLE"
+            with m.Case(Opcode.LOOP):
+                with m.If(self.remaining > 1):
+                    m.d.sync += [self.remaining.eq(self.remaining - 1), self.position.eq(i.rows)]
+                with m.Else():
+                    m.d.sync += [self.remaining.eq(0), self.position.eq(self.position + 1)]
+                m.next = "ADVANCE"
+            with m.Case(Opcode.ACQUIRE):
+                m.d.comb += self.waiting.eq(~self.full)
+                with m.If(self.full):
+                    with m.If(self.samples == i.columns):
+                        self._advance(m)
+                    with m.Else():
+                        m.d.sync += [self.error.eq(Error.BATCH_SIZE), settled.eq(State.FAILED)]
+                        m.next = "SETTLE"
+                with m.Elif(stopping):
+                    m.next = "SETTLE"
+            with m.Case(Opcode.RELEASE):
+                with m.If(self.array_ready & ~self.loss_busy):
+                    m.d.comb += self.release.eq(1)
+                    self._advance(m)
+            with m.Case(*ARRAY_OPCODES):
+                with m.If(array_free & loss_free):
+                    m.d.comb += self.array_start.eq(1)
+                    self._advance(m)
+            with m.Case(Opcode.LOSS):
+                with m.If((pending <= i.wait_array) & ~self.loss_busy):
+                    m.d.comb += self.loss_start.eq(1)
+                    self._advance(m)
+            with m.Default():
+                m.d.sync += [self.error.eq(Error.UNKNOWN_OPCODE), settled.eq(State.FAILED)]
+                m.next = "SETTLE"
+
+    def _advance(self, m: Module) -> None:
+        m.d.sync += self.position.eq(self.position + 1)
+        m.next = "ADVANCE"
