@@ -24,6 +24,54 @@ INTERVALS = range(1, 4)
 """Cycles that a drained column may take."""
 
 
+class ProcessingElement(wiring.Component):
+    """total = accumulator + left * right, which the accumulator and the drain take.
+
+    Members
+    -------
+    left, right: In, words; their product counts Multiplier.LATENCY cycles later
+    clear: the accumulator becomes 0 instead of the total
+    load: the drain takes the total with `copy`, the neighbour's sum without
+    total, drain: Out, sums
+    """
+
+    def __init__(self, *, accumulator_width: int, family: Family):
+        self.family = family
+        accumulated = signed(accumulator_width)
+        super().__init__(
+            {
+                "left": In(signed(WORD_BITS)),
+                "right": In(signed(WORD_BITS)),
+                "clear": In(1),
+                "copy": In(1),
+                "load": In(1),
+                "neighbour": In(accumulated),
+                "total": Out(accumulated),
+                "drain": Out(accumulated),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.multiplier = multiplier = Multiplier(
+            a_width=WORD_BITS, b_width=WORD_BITS, family=self.family
+        )
+        accumulator = Signal.like(self.total, reset_less=True)
+        m.d.comb += [
+            multiplier.a.eq(self.left),
+            multiplier.b.eq(self.right),
+            self.total.eq(accumulator + multiplier.product),
+        ]
+        m.d.sync += accumulator.eq(self.total)
+        with m.If(self.clear):
+            m.d.sync += accumulator.eq(0)
+        drain = Signal.like(self.total, reset_less=True)
+        m.d.comb += self.drain.eq(drain)
+        with m.If(self.load):
+            m.d.sync += drain.eq(Mux(self.copy, self.total, self.neighbour))
+        return m
+
+
 class MacArray(wiring.Component):
     """The outer-product sums of tiles, exact as long as depth <= `DeviceConfig.max_depth`.
 
@@ -96,18 +144,26 @@ class MacArray(wiring.Component):
         m = Module()
         # Flags travel with the operands; the products of pair p are there with flags[-1] of p.
         flags = self._flags(m)
-        copy, step = Signal(), Signal()
-        m.d.comb += copy.eq(flags[-1].last)
-        self._columns(m, flags[-1], step)
-
+        step = self._columns(m, flags[-1])
         left, right = self._operands(m)
         for i in range(self.lanes):
-            neighbour = None
-            for j in reversed(range(self.batch_lanes)):
-                neighbour = self._element(
-                    m, i, j, left[i], right[j], flags[-2].first, copy, step, neighbour
-                )
-            m.d.comb += self.o_column[i].eq(neighbour)
+            row = [
+                ProcessingElement(accumulator_width=self.accumulator_width, family=self.family)
+                for _ in range(self.batch_lanes)
+            ]
+            for j, element in enumerate(row):
+                m.submodules[f"element_{i}_{j}"] = element
+                # What stands behind the last column never comes out.
+                neighbour = row[j + 1].drain if j + 1 < len(row) else element.total
+                m.d.comb += [
+                    element.left.eq(left[i]),
+                    element.right.eq(right[j]),
+                    element.clear.eq(flags[-2].first),
+                    element.copy.eq(flags[-1].last),
+                    element.load.eq(flags[-1].last | step),
+                    element.neighbour.eq(neighbour),
+                ]
+            m.d.comb += self.o_column[i].eq(row[0].drain)
         return m
 
     def _flags(self, m: Module) -> list[data.View]:
@@ -135,51 +191,15 @@ class MacArray(wiring.Component):
             m.d.sync += right.eq(self.right)
         return left, right
 
-    def _element(
-        self,
-        m: Module,
-        i: int,
-        j: int,
-        left: Signal,
-        right: Signal,
-        clear: Signal,
-        copy: Signal,
-        step: Signal,
-        neighbour: Signal | None,
-    ) -> Signal:
-        """Multiply, accumulate, drain; returns the drain register."""
-        m.submodules[f"multiplier_{i}_{j}"] = multiplier = Multiplier(
-            a_width=WORD_BITS, b_width=WORD_BITS, family=self.family
-        )
-        shape = signed(self.accumulator_width)
-        total = Signal(shape, name=f"total_{i}_{j}")
-        accumulator = Signal(shape, name=f"accumulator_{i}_{j}", reset_less=True)
-        drain = Signal(shape, name=f"drain_{i}_{j}", reset_less=True)
-        m.d.comb += [
-            multiplier.a.eq(left),
-            multiplier.b.eq(right),
-            total.eq(accumulator + multiplier.product),
-        ]
-        m.d.sync += accumulator.eq(total)
-        with m.If(clear):
-            m.d.sync += accumulator.eq(0)
-        with m.If(copy | step):
-            m.d.sync += drain.eq(total if neighbour is None else Mux(copy, total, neighbour))
-        return drain
-
-    def _columns(self, m: Module, flags: data.View, step: Signal) -> None:
-        """Number the drained columns and time them."""
-        busy, waiting, interval = (
-            Signal(),
-            Signal(self.interval.shape()),
-            Signal.like(self.interval),
-        )
+    def _columns(self, m: Module, flags: data.View) -> Signal:
+        """Number the drained columns and time them; returns the strobe that shifts the drain."""
+        step, busy = Signal(), Signal()
+        interval, waiting = Signal(self.interval.shape()), Signal(self.interval.shape())
         m.d.comb += step.eq(busy & (waiting == 0))
-        m.d.sync += [self.o_valid.eq(0), waiting.eq(waiting - 1)]
+        m.d.sync += [self.o_valid.eq(flags.last | step), waiting.eq(waiting - 1)]
         with m.If(flags.last):
             m.d.sync += [
                 busy.eq(self.batch_lanes > 1),
-                self.o_valid.eq(1),
                 self.o_index.eq(0),
                 interval.eq(flags.interval - 1),
                 waiting.eq(flags.interval - 1),
@@ -187,7 +207,7 @@ class MacArray(wiring.Component):
         with m.Elif(step):
             m.d.sync += [
                 busy.eq(self.o_index != self.batch_lanes - 2),
-                self.o_valid.eq(1),
                 self.o_index.eq(self.o_index + 1),
                 waiting.eq(interval),
             ]
+        return step

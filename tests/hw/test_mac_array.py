@@ -1,0 +1,65 @@
+"""MAC array: exact against the golden product, one vendor multiplier for each element."""
+
+from typing import Any
+
+import pytest
+
+from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.mac_array import MacArray
+from hw.multiplier import Multiplier
+from sim.bench.runner import run_bench
+from sim.bench.synthesis import cells
+
+SMALL, LARGE = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
+SEED = 20
+
+
+def array(config: DeviceConfig, **changes: Any) -> MacArray:
+    arguments: dict[str, Any] = {
+        "lanes": config.lanes,
+        "batch_lanes": config.batch_lanes,
+        "accumulator_width": config.accumulator_width,
+    }
+    return MacArray(**{**arguments, **changes})
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("config", [SMALL, LARGE], ids=lambda config: config.name)
+def test_products_are_exact(config: DeviceConfig) -> None:
+    run_bench(
+        array(config),
+        bench="sim.bench.bench_mac_array",
+        parameters={
+            "lanes": config.lanes,
+            "batch_lanes": config.batch_lanes,
+            "accumulator_width": config.accumulator_width,
+            "max_depth": config.max_depth,
+            "seed": SEED,
+        },
+    )
+
+
+@pytest.mark.toolchain
+def test_ecp5_takes_a_block_an_element() -> None:
+    counts = cells(array(LARGE, lanes=2, batch_lanes=2, family="ecp5"), "ecp5")
+    assert counts["MULT18X18D"] == 4
+    # A carry cell adds two bits; the drain's multiplexers of the last column are left out.
+    assert counts["CCU2C"] == 4 * LARGE.accumulator_width // 2
+    assert counts["LUT4"] < 3 * LARGE.accumulator_width
+
+
+@pytest.mark.toolchain
+def test_ice40_takes_all_eight_blocks_of_an_up5k() -> None:
+    counts = cells(array(SMALL, family="ice40"), "ice40")
+    assert counts["SB_MAC16"] == SMALL.processing_elements == 8
+
+
+def test_latency_is_stated() -> None:
+    assert MacArray.LATENCY == Multiplier.LATENCY + 2 == 5
+
+
+def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match="lanes of a MAC array must be at least 1, not 0"):
+        array(SMALL, lanes=0)
+    with pytest.raises(ValueError, match="must hold a product of 32 bits, not 31"):
+        array(SMALL, accumulator_width=31)
