@@ -4,8 +4,10 @@ Pure functions and one decoder, no input or output. Layouts and numbers are thos
 """
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw.isa import (
     ADDRESS_BYTES,
@@ -25,35 +27,14 @@ WORD_BYTES = WORD_BITS // 8
 SEQUENCES = 256
 STATE_MASK = 0x0F
 CREDITS_SHIFT = 4
-MAX_PAYLOAD = 4096
-"""Most payload bytes of a frame in any configuration."""
-
-REFUSALS = {
-    Status.BAD_REQUEST: "the device does not know the request, or its length does not fit it",
-    Status.BAD_ADDRESS: "the address lies outside its region, or may not be written",
-    Status.BUSY: "a program runs and the region answers only while none does; stop it first",
-    Status.BAD_SEQUENCE: "the device expected another sequence number; synchronise and send again",
-    Status.BAD_CHECKSUM: "the frame was damaged on its way; send it again",
-    Status.NO_CREDIT: "no sample buffer is free, or the batch is larger than one; wait or split it",
-}
-assert set(REFUSALS) == set(Status) - {Status.OK}
+LENGTH_BYTES = 2
+MAX_LENGTH = (1 << 8 * LENGTH_BYTES) - 1
+"""Most payload bytes that a header can announce; a configuration allows `frame_payload`."""
+COUNT_BYTES = 2
 
 
 class FrameError(ValueError):
     """A request that no frame can carry, or an answer that is none."""
-
-
-class RefusedError(RuntimeError):
-    """The device answered a request with something else than OK.
-
-    Attributes
-    ----------
-    answer: the answer
-    """
-
-    def __init__(self, answer: "Answer", request: str):
-        self.answer = answer
-        super().__init__(f"{request} was refused ({answer.status.name}): {REFUSALS[answer.status]}")
 
 
 @dataclass(frozen=True)
@@ -75,20 +56,16 @@ class Answer:
     credits: int
     payload: bytes
 
-    def require_ok(self, request: str) -> "Answer":
-        """This answer; RefusedError, which names `request`, unless its status is OK."""
-        if self.status != Status.OK:
-            raise RefusedError(self, request)
-        return self
-
 
 def encode_request(kind: Request, sequence: int, payload: bytes = b"") -> bytes:
     """The frame of a request; FrameError when a part of it does not fit."""
     if not 0 <= sequence < SEQUENCES:
         raise FrameError(f"sequence must be from 0 to {SEQUENCES - 1}, not {sequence}")
-    if len(payload) > MAX_PAYLOAD:
-        raise FrameError(f"a payload must be at most {MAX_PAYLOAD} bytes, not {len(payload)}")
-    body = bytes((sequence, Request(kind))) + len(payload).to_bytes(2, "little") + payload
+    if len(payload) > MAX_LENGTH:
+        raise FrameError(f"a payload must be at most {MAX_LENGTH} bytes, not {len(payload)}")
+    body = (
+        bytes((sequence, Request(kind))) + len(payload).to_bytes(LENGTH_BYTES, "little") + payload
+    )
     return bytes((REQUEST_START,)) + body + checksum(body)
 
 
@@ -112,36 +89,23 @@ def encode_address(region: Region, address: int) -> bytes:
 
 def encode_read(region: Region, address: int, count: int) -> bytes:
     """The payload of a READ of `count` words."""
-    if not 0 <= count * WORD_BYTES <= MAX_PAYLOAD:
+    if not 0 <= count * WORD_BYTES <= MAX_LENGTH:
         raise FrameError(
-            f"a count of words must be from 0 to {MAX_PAYLOAD // WORD_BYTES}, not {count}"
+            f"words of a READ must be from 0 to {MAX_LENGTH // WORD_BYTES}, not {count}"
         )
-    return encode_address(region, address) + count.to_bytes(2, "little")
+    return encode_address(region, address) + count.to_bytes(COUNT_BYTES, "little")
 
 
-def encode_write(region: Region, address: int, words: Iterable[int]) -> bytes:
-    """The payload of a WRITE of `words`, signed or unsigned."""
-    return encode_address(region, address) + encode_words(words)
+def encode_write(region: Region, address: int, words: NDArray[np.uint16]) -> bytes:
+    """The payload of a WRITE."""
+    return encode_address(region, address) + words.astype("<u2", casting="equiv").tobytes()
 
 
-def encode_words(words: Iterable[int]) -> bytes:
-    """16-bit words as bytes; FrameError for a number that is neither signed nor unsigned one."""
-    data = bytearray()
-    for word in words:
-        if not -(1 << (WORD_BITS - 1)) <= word < 1 << WORD_BITS:
-            raise FrameError(f"a word must fit in {WORD_BITS} bits, but {word} does not")
-        data += (int(word) & (1 << WORD_BITS) - 1).to_bytes(WORD_BYTES, "little")
-    return bytes(data)
-
-
-def decode_words(payload: bytes) -> list[int]:
-    """The unsigned words of an answer to READ; FrameError when half a word is left over."""
+def decode_words(payload: bytes) -> NDArray[np.uint16]:
+    """The words in the answer to a READ; FrameError when half a word is left over."""
     if len(payload) % WORD_BYTES:
         raise FrameError(f"words take an even number of bytes, not {len(payload)}")
-    return [
-        int.from_bytes(payload[place : place + WORD_BYTES], "little")
-        for place in range(0, len(payload), WORD_BYTES)
-    ]
+    return np.frombuffer(payload, "<u2").astype(np.uint16)
 
 
 def flush_bytes(frame_payload: int) -> bytes:
@@ -160,7 +124,7 @@ class AnswerDecoder:
 
     Parameters
     ----------
-    max_payload: longer payloads are garbage
+    max_payload: the device's `frame_payload`; longer payloads are garbage
 
     Attributes
     ----------
@@ -168,7 +132,7 @@ class AnswerDecoder:
     skipped: bytes that belonged to no answer
     """
 
-    def __init__(self, *, max_payload: int = MAX_PAYLOAD):
+    def __init__(self, *, max_payload: int):
         self.checksum_errors = 0
         self.skipped = 0
         self._max_payload = max_payload
@@ -214,7 +178,9 @@ class AnswerDecoder:
             self._skip(len(pending) if start < 0 else start)
             if len(pending) < ANSWER_HEADER_BYTES:
                 return None
-            length = int.from_bytes(pending[4:ANSWER_HEADER_BYTES], "little")
+            length = int.from_bytes(
+                pending[ANSWER_HEADER_BYTES - LENGTH_BYTES : ANSWER_HEADER_BYTES], "little"
+            )
             if length > self._max_payload:
                 self._skip(1)
                 continue
