@@ -12,7 +12,6 @@ from hw.isa import (
     ARRAY_OPCODES,
     SATURATION_COUNTERS,
     TILE_REGIONS,
-    Activation,
     Destination,
     Instruction,
     Loss,
@@ -60,6 +59,8 @@ class GoldenDatapath:
             np.array([lfsr_seed(lane) for lane in range(config.lanes)], np.uint32)
         )
         self.loader = GoldenLoader(config, (self.images[Region.INPUT], self.images[Region.TARGET]))
+        # Flat views of the images; `take` and assignment by index are fastest on these.
+        self._flat = {region: image.reshape(-1) for region, image in self.images.items()}
         self._indices: dict[tuple[int, ...], NDArray[np.intp]] = {}
         self.clear_counters()
 
@@ -100,13 +101,13 @@ class GoldenDatapath:
         return addresses
 
     def _words(self, region: Region, addresses: NDArray[np.intp]) -> Image:
-        return self.images[region].reshape(-1).take(addresses)
+        return self._flat[region].take(addresses)
 
     def _read(self, region: Region, addresses: NDArray[np.intp]) -> units.Integers:
         return self._words(region, addresses).astype(np.int64)
 
     def _write(self, region: Region, addresses: NDArray[np.intp], values: units.Integers) -> None:
-        self.images[region].reshape(-1)[addresses] = values
+        self._flat[region][addresses] = values
 
     def _source(self, i: Instruction) -> tuple[Region, int]:
         """Memory of the right operand and its first tile, in the buffer that is in front."""
@@ -139,7 +140,7 @@ class GoldenDatapath:
         x = self._samples(base, i.columns, i.depth, i.right_outer)
         accumulator = units.product(self._words(region, x), self._words(Region.WEIGHT, w).T)
         z, saturated = units.narrow(accumulator, i.shift)
-        y = units.activate(z, Activation(i.activation), i.fraction, i.leak_shift)
+        y = units.activate(z, i.activation, i.fraction, i.leak_shift)
         to_output = i.destination == Destination.OUTPUT
         destination = Region.OUTPUT if to_output else Region.ACTIVATION
         self._write(destination, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), y)
@@ -156,7 +157,7 @@ class GoldenDatapath:
         gated, gate_saturated = units.gate(
             delta,
             self._read(Region.ACTIVATION, outputs),
-            Activation(i.activation),
+            i.activation,
             i.fraction,
             i.leak_shift,
         )

@@ -9,6 +9,8 @@ from hw.config import DeviceConfig
 from hw.isa import INPUT_BUFFERS, SAMPLE_SHIFT_LOW, Register, SampleFormat
 from hw.layout import TensorLayout
 
+Places = tuple[NDArray[np.int64], NDArray[np.bool_] | None, bool]
+
 
 class GoldenLoader:
     """Two sample buffers and what fills them.
@@ -26,7 +28,7 @@ class GoldenLoader:
     def __init__(self, config: DeviceConfig, images: tuple[NDArray[np.int16], NDArray[np.int16]]):
         self._config = config
         self._input, self._target = images
-        self._places: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.bool_], bool]] = {}
+        self._places: dict[tuple[int, ...], Places] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -113,15 +115,13 @@ class GoldenLoader:
         places, keep, outside = self._places[key]
         self.overflow |= outside
         words: NDArray[np.int16] = image.reshape(INPUT_BUFFERS, -1)[self._fill]
-        if keep.all():
-            words[places] = rows
-        else:
-            words[places[keep]] = rows[keep]
+        words[places] = rows if keep is None else rows[keep]
 
     def _place(
         self, shape: tuple[int, ...], stride: int, tiles: int, count: int, last: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], bool]:
-        """Addresses of samples in a buffer, which of them are to be stored, whether any is not."""
+    ) -> Places:
+        """Addresses in a buffer of the elements to be stored, which these are (None: all), and
+        whether any that was sent lies outside."""
         batch_lanes, lanes = self._config.batch_lanes, self._config.lanes
         layout = TensorLayout(
             base=0,
@@ -135,4 +135,6 @@ class GoldenLoader:
         s, f = np.ogrid[: shape[0], : shape[1]]
         inside = (s // batch_lanes) * stride + f // lanes < tiles
         sent = (s < count) | (f < last)
-        return places, inside & sent, not inside[sent].all()
+        keep = inside & sent
+        outside = not inside[sent].all()
+        return (places, None, outside) if keep.all() else (places[keep], keep, outside)

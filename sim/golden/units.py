@@ -25,9 +25,14 @@ from sim.golden.lfsr import lfsr_sequence as lfsr_sequence
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+MAX_CLASSES = 128
+"""Most classes of a softmax, so that its sum of terms up to 2**15 is at most 2**22."""
+
 _SIGMOID = np.array(SIGMOID, dtype=np.int64)
-_EXP_COARSE = np.array(EXP_COARSE, dtype=np.int64)
-_EXP_FINE = np.array(EXP_FINE, dtype=np.int64)
+_EXPONENTIAL = np.append(
+    shift_right_rounded(np.multiply.outer(np.array(EXP_COARSE, np.int64), EXP_FINE), 15), 0
+)
+_FLOOR_LOG2 = np.array([0] + [n.bit_length() - 1 for n in range(1, MAX_CLASSES + 1)])
 _RECIPROCAL = np.array(RECIPROCAL, dtype=np.int64)
 _LOGARITHM = np.array(LOGARITHM, dtype=np.int64)
 
@@ -62,7 +67,7 @@ def sigmoid(z: Integers, fraction: int, step_bits: int) -> Integers:
     return np.where(z < 0, (1 << 15) - _SIGMOID[index], _SIGMOID[index])
 
 
-def activate(z: Integers, activation: Activation, fraction: int, leak_shift: int) -> Integers:
+def activate(z: Integers, activation: int, fraction: int, leak_shift: int) -> Integers:
     """f(z) for pre-activations and outputs in the same format with `fraction` fraction bits.
 
     linear z; ReLU max(z, 0); leaky ReLU z or round(z / 2**leak_shift) below 0;
@@ -83,7 +88,7 @@ def activate(z: Integers, activation: Activation, fraction: int, leak_shift: int
 
 
 def gate(
-    delta: Integers, output: Integers, activation: Activation, fraction: int, leak_shift: int
+    delta: Integers, output: Integers, activation: int, fraction: int, leak_shift: int
 ) -> tuple[Integers, Mask]:
     """delta * f'(z), with f' recomputed from the stored output y = f(z).
 
@@ -141,13 +146,14 @@ def update(
     factor: beta in u0.16
     rate, decay: eta and eta * lambda, as (mantissa, shift); shifts floor
     """
-    low = (random & np.uint32(0xFFFF)).astype(np.int64)
-    high = (random >> np.uint32(16)).astype(np.int64)
+    halves = random.astype("<u4", copy=False).view("<u2").reshape(*random.shape, 2)
+    low, high = halves[..., 0], halves[..., 1]
     wide = factor * momentum + (gradient << (UPDATE_FRACTION_BITS - GRADIENT_GUARD_BITS)) + low
     new_momentum, momentum_saturated = saturate(wide >> UPDATE_FRACTION_BITS)
-    step = (rate[0] * new_momentum) >> rate[1]
-    shrink = (decay[0] * weight) >> decay[1]
-    wide = (weight << UPDATE_FRACTION_BITS) - step - shrink + high
+    wide = (weight << UPDATE_FRACTION_BITS) + high
+    wide -= (rate[0] * new_momentum) >> rate[1]
+    if decay[0]:
+        wide -= (decay[0] * weight) >> decay[1]
     new_weight, weight_saturated = saturate(wide >> UPDATE_FRACTION_BITS)
     return Updated(new_weight, new_momentum, weight_saturated, momentum_saturated)
 
@@ -184,9 +190,7 @@ def exponential(distance: Integers) -> Integers:
 
     The product of a coarse and a fine table, rounded to nearest.
     """
-    clipped = np.minimum(distance, 8 * 256 - 1)
-    value = shift_right_rounded(_EXP_COARSE[clipped >> 5] * _EXP_FINE[clipped & 31], 15)
-    return np.where(distance < 8 * 256, value, 0)
+    return _EXPONENTIAL[np.minimum(distance, 8 * 256)]
 
 
 def softmax_cross_entropy(
@@ -211,16 +215,17 @@ def softmax_cross_entropy(
     residual: r in u1.15
     shift: 31 - (fraction bits of delta)
     """
-    rows, classes = output.shape
-    peak = output.max(axis=1)
-    e = exponential(peak[:, None] - output)
+    distance = output.max(axis=1, keepdims=True) - output
+    e = exponential(distance)
     total = e.sum(axis=1)
-    exponent = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1
+    # The largest term is 1, so total is at least 2**15.
+    exponent = 15 + _FLOOR_LOG2[total >> 15]
     index = (total >> (exponent - 8)) & 255
     scale = shift_right_rounded(_RECIPROCAL[index] * residual, RESIDUAL_FRACTION_BITS)
-    onehot = np.arange(classes)[None, :] == label[:, None]
+    onehot = np.arange(output.shape[1]) == label[:, None]
     wide = (e * scale[:, None] >> (exponent - 15)[:, None]) - onehot * (residual << 16)
     delta, saturated = narrow(wide, shift)
-    surprise = np.where(onehot, (peak[:, None] - output) << (LOSS_FRACTION_BITS - 8), 0).sum(axis=1)
-    loss = (exponent - 15) * LN_2 + _LOGARITHM[index] + surprise
-    return LossResult(delta, saturated, int(loss.sum()), int(np.sum(np.argmax(output, 1) == label)))
+    surprise = int(distance[onehot].sum()) << (LOSS_FRACTION_BITS - 8)
+    loss = int(((exponent - 15) * LN_2 + _LOGARITHM[index]).sum()) + surprise
+    correct = int(np.count_nonzero(output.argmax(axis=1) == label))
+    return LossResult(delta, saturated, loss, correct)
