@@ -135,7 +135,14 @@ def open_link():
     return LinkDevice(LinkDouble(), CONFIG)
 
 
-@pytest.fixture(params=[open_golden, open_link], ids=["golden", "link"])
+def open_sim():
+    return open_device("sim", CONFIG, report=print)
+
+
+@pytest.fixture(
+    params=[open_golden, open_link, pytest.param(open_sim, marks=pytest.mark.simulator)],
+    ids=["golden", "link", "sim"],
+)
 def device(request):
     with request.param() as opened:
         yield opened
@@ -265,12 +272,16 @@ def test_steps_halt(device):
     assert device.poll().state == State.IDLE
 
 
-def test_golden_says_that_it_starves():
-    device = open_golden()
+@pytest.mark.parametrize(
+    "opened", [open_golden, pytest.param(open_sim, marks=pytest.mark.simulator)]
+)
+def test_starvation_is_noticed(opened):
+    device = opened()
     load_samples_program(device)
     device.run(0)
     with pytest.raises(DeviceError, match="waits for a batch"):
         device.wait()
+    device.close()
 
 
 def test_open_device():
