@@ -1,0 +1,1 @@
+"""How we know: the golden model, the Verilated device, the benches and their comparison."""

@@ -1,0 +1,1 @@
+"""The gateware itself, simulated in this process by Verilator."""

@@ -1,0 +1,61 @@
+"""Writes a design as the Verilog that Verilator simulates fastest."""
+
+import re
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, Elaboratable, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+def convert(design: Elaboratable) -> str:
+    """Return module `top`: the design between its two streams of bytes, with a clock, no reset."""
+    return _compact(verilog.convert(_Clocked(design), name="top", strip_internal_attrs=True))
+
+
+class _Clocked(wiring.Component):
+    """A design in a clock domain without reset, whose clock is a port.
+
+    Without a reset the next state of a register is no function of an input. Verilator evaluates
+    what depends on an input at both edges: an 8 x 8 array runs 1.5 times as fast without.
+    """
+
+    def __init__(self, design: Elaboratable):
+        self.design = design
+        octets = stream.Signature(8)
+        super().__init__({"clk": In(1), "rx": In(octets), "tx": Out(octets)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = sync = ClockDomain("sync", reset_less=True)
+        m.d.comb += sync.clk.eq(self.clk)
+        m.submodules.device = self.design
+        wiring.connect(m, wiring.flipped(self.rx), self.design.rx)
+        wiring.connect(m, self.design.tx, wiring.flipped(self.tx))
+        return m
+
+
+# Runs of `m[0] = 0;`, `m[1] = 0;`, ...: a line per word of memory costs the C++ compiler minutes.
+_WORDS = re.compile(
+    r"^( +)(\S+ ?)\[(\d+)\] = (\d+'[bdh][0-9a-f]+);\n"
+    r"(?:\1\2\[\d+\] = \4;\n)*"
+    r"\1\2\[(\d+)\] = \4;\n",
+    re.MULTILINE,
+)
+# `{ x[7], x[7], x }`, as Yosys extends a sign, is an operation a bit; `{ {2{ x[7] }}, x }` is one.
+_REPEATS = re.compile(r"(?<=[{,] )([^\s,{}][^,{}]*?)((?:, \1)+)(?=,| })")
+
+
+def _compact(verilog: str) -> str:
+    """Write the lists that Yosys unrolled as what they repeat."""
+
+    def loop(words: re.Match[str]) -> str:
+        indent, memory, first, value, last = words.groups()
+        if words[0].count("\n") != int(last) - int(first) + 1:
+            return words[0]
+        return f"{indent}for (int w = {first}; w <= {last}; ++w) {memory}[w] = {value};\n"
+
+    def repeat(items: re.Match[str]) -> str:
+        return f"{{{items[2].count(', ') + 1}{{ {items[1]} }}}}"
+
+    return _REPEATS.sub(repeat, _WORDS.sub(loop, verilog))
