@@ -1,0 +1,78 @@
+"""Randomness of the update unit: one 32-bit Galois LFSR a lane, which the host may read and write.
+
+    step --> state <- state / x mod (x^32 + x^22 + x^2 + x + 1) --> states, L x 32 bits
+                ^                                            |
+    write_data -+ half chosen by address      halves, 2 L:1 -+--> read_data, a cycle after address
+
+The host addresses halves: word lane * 2 is the low half, lane * 2 + 1 the high one. From reset,
+lane i starts at `hw.numbers.lfsr_seed(i)`.
+"""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.numbers import LFSR_TAPS, WORD_BITS, lfsr_seed
+
+STATE_BITS = 2 * WORD_BITS
+
+
+def following(state: Value) -> Value:
+    """The state after `state`, as `hw.numbers.lfsr_step` computes it."""
+    return Cat(state[1:], 0) ^ Mux(state[0], LFSR_TAPS, 0)
+
+
+def preceding(state: Value) -> Value:
+    """The state before `state`: a step is a bijection that leaves its old lowest bit on top."""
+    return Cat(state[-1], (state ^ Mux(state[-1], LFSR_TAPS, 0))[:-1])
+
+
+class LfsrBank(wiring.Component):
+    """`lanes` LFSRs that step together.
+
+    Parameters
+    ----------
+    lanes: L, a power of two
+
+    Members
+    -------
+    step: every LFSR takes a step
+    states: the L states, as they are
+    address: of a half
+    write, write_data: set the half at `address`; not together with `step`
+    read_data: the half at the `address` of `READ_LATENCY` cycles ago
+    """
+
+    READ_LATENCY = 1
+
+    def __init__(self, *, lanes: int) -> None:
+        if lanes < 2 or lanes & (lanes - 1):
+            raise ValueError(f"lanes must be a power of two from 2, not {lanes}")
+        self.lanes = lanes
+        super().__init__(
+            {
+                "step": In(1),
+                "states": Out(data.ArrayLayout(STATE_BITS, lanes)),
+                "address": In(range(2 * lanes)),
+                "write": In(1),
+                "write_data": In(WORD_BITS),
+                "read_data": Out(WORD_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        halves = []
+        for lane in range(self.lanes):
+            state = Signal(STATE_BITS, name=f"state_{lane}", init=lfsr_seed(lane))
+            after = following(state)
+            m.d.comb += self.states[lane].eq(state)
+            for half in range(2):
+                place = slice(half * WORD_BITS, (half + 1) * WORD_BITS)
+                chosen = self.write & (self.address == 2 * lane + half)
+                # `write` itself chooses the data, so that a bit needs four inputs, not seven.
+                with m.If(chosen | self.step):
+                    m.d.sync += state[place].eq(Mux(self.write, self.write_data, after[place]))
+                halves.append(state[place])
+        m.d.sync += self.read_data.eq(Array(halves)[self.address])
+        return m
