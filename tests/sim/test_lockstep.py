@@ -1,0 +1,155 @@
+"""Gateware equals golden after every command of programs drawn at random, on every configuration.
+
+Each program first trains a batch in single steps and is compared after every command in every
+word that it uses; then it runs freely, where commands overlap, on whole and ragged batches, and is
+compared in every word of every memory, every LFSR and every counter.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from host.compiler import Compiled, CompileError, compile_network, write_registers
+from host.device import Device, open_device
+from host.golden_device import GoldenDevice
+from host.network import Formats, Network, Rule
+from host.program import Mode
+from host.samples import Samples
+from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.isa import Activation, Loss, Region
+from hw.numbers import Format
+from sim.compare import Every, Lockstep
+
+PROGRAMS = 70
+"""Programs drawn for each of the named configurations."""
+
+pytestmark = pytest.mark.simulator
+
+
+@pytest.fixture(scope="module", params=CONFIGURATIONS)
+def devices(request: pytest.FixtureRequest) -> Iterator[tuple[Device, Device]]:
+    config = CONFIGURATIONS[request.param]
+    with open_device("sim", config) as simulated:
+        yield GoldenDevice(config), simulated
+
+
+def formats(fractions: st.SearchStrategy[int]) -> st.SearchStrategy[Format]:
+    return fractions.map(lambda fraction: Format(15 - fraction, fraction))
+
+
+@st.composite
+def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
+    """A network that is likely to fit: fewer units where the device has less memory."""
+    largest = 70 if config.lanes > 4 else 18
+    sizes = draw(st.lists(st.integers(1, largest), min_size=2, max_size=5))
+    kinds = [Activation.LINEAR, Activation.RELU, Activation.LEAKY_RELU]
+    kinds += [Activation.SIGMOID, Activation.TANH] * config.sigmoid
+    hidden = [draw(st.sampled_from(kinds)) for _ in sizes[1:-1]]
+    cross_entropy = config.cross_entropy and draw(st.booleans())
+    return Network(
+        sizes=tuple(sizes),
+        activations=(*hidden, Activation.LINEAR),
+        leak_shift=draw(st.integers(1, 15)),
+        loss=Loss.CROSS_ENTROPY if cross_entropy else Loss.MEAN_SQUARED_ERROR,
+        class_target=cross_entropy or draw(st.booleans()),
+        formats=Formats(
+            input=draw(formats(st.integers(8, 12))),
+            activation=draw(formats(st.integers(8, 11))),
+            output=None if cross_entropy else draw(formats(st.integers(8, 10))),
+            weight=draw(formats(st.integers(11, 13))),
+            delta=draw(formats(st.integers(10, 14))),
+            momentum=draw(formats(st.integers(11, 12))),
+        ),
+    )
+
+
+@st.composite
+def compiled(draw: st.DrawFn, config: DeviceConfig) -> tuple[Compiled, int, int]:
+    """A program and the sizes of its batches."""
+    network = draw(networks(config))
+    most = 40 if config.lanes > 4 else 12
+    batch = draw(st.integers(1, most))
+    ragged = draw(st.integers(1, batch))
+    rule = Rule(
+        rate=2.0 ** -draw(st.integers(2, 9)),
+        momentum=draw(st.sampled_from([0.0, 0.5, 0.9])) * config.momentum,
+        decay=draw(st.sampled_from([0.0, 0.0, 1e-3, 0.1])),
+    )
+    modes = {"train": [batch, ragged], "evaluate": [ragged], "predict": [batch]}
+    try:
+        return compile_network(network, rule, config=config, **modes), batch, ragged
+    except CompileError:
+        assume(False)
+        raise
+
+
+def encode(program: Compiled, rng: np.random.Generator, samples: int, targets: bool) -> Samples:
+    network = program.network
+    inputs = rng.uniform(-4, 4, (samples, network.sizes[0]))
+    if not targets:
+        return program.encode(inputs)
+    if network.class_target:
+        return program.encode(inputs, rng.integers(0, network.sizes[-1], samples))
+    return program.encode(inputs, rng.uniform(-4, 4, (samples, network.sizes[-1])))
+
+
+def run(
+    pair: Lockstep, program: Compiled, rng: np.random.Generator, mode: Mode, batch: int, rounds: int
+) -> None:
+    samples = encode(program, rng, batch * rounds, targets=mode is not Mode.PREDICT)
+    write_registers(pair, samples.registers)
+    pair.run(program.entry(mode, batch), rounds)
+    for start in range(0, batch * rounds, batch):
+        pair.stream(samples.batch(start, start + batch))
+    pair.wait()
+
+
+def extents(program: Compiled) -> dict[Region, int]:
+    """Words of each memory up to the last that the program uses."""
+    ends: dict[Region, int] = {}
+    for tensor in program.memory:
+        ends[tensor.region] = max(ends.get(tensor.region, 0), tensor.start + tensor.words)
+    return ends
+
+
+def test_random_programs(devices: tuple[Device, Device]) -> None:
+    golden, simulated = devices
+    config = golden.config
+    ran = 0
+
+    @settings(
+        max_examples=PROGRAMS,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(drawn=compiled(config), seed=st.integers(0, 2**32 - 1))
+    def lockstep(drawn: tuple[Compiled, int, int], seed: int) -> None:
+        nonlocal ran
+        program, batch, ragged = drawn
+        rng = np.random.default_rng(seed)
+        pair = Lockstep(
+            golden,
+            simulated,
+            every=Every.COMMAND,
+            locate=program.memory.locate,
+            extents=extents(program),
+        )
+        scale = 2.0 ** rng.uniform(-2, 1)
+        weights = [rng.normal(0, scale, shape) for shape in program.network.weight_shapes]
+        limit = program.network.formats.weight.maximum
+        program.load(pair, program.encode_weights(np.clip(w, -limit, limit) for w in weights))
+        run(pair, program, rng, Mode.TRAIN, batch, 1)
+        pair.every = Every.PROGRAM
+        run(pair, program, rng, Mode.TRAIN, batch, 3)
+        run(pair, program, rng, Mode.TRAIN, ragged, 1)
+        run(pair, program, rng, Mode.EVALUATE, ragged, 2)
+        run(pair, program, rng, Mode.PREDICT, batch, 1)
+        ran += 1
+
+    lockstep()
+    assert ran >= PROGRAMS, "too many of the programs that were drawn did not fit the device"
