@@ -124,7 +124,7 @@ class Device(wiring.Component):
 
     def _registers(self, m: Module, bus: wiring.PureInterface) -> dict[Register, Signal]:
         """The registers, written by the host."""
-        registers = {
+        registers: dict[Register, Signal] = {
             register: Signal(WORD_BITS, name=register.name.lower())
             for register in Register
             if register != Register.CONTROL
@@ -297,8 +297,8 @@ class Device(wiring.Component):
         ]
         register = Signal(WORD_BITS)
         with m.Switch(bus.address):
-            for each, signal in registers.items():
-                with m.Case(each):
+            for name, signal in registers.items():
+                with m.Case(name):
                     m.d.sync += register.eq(signal)
             with m.Default():
                 m.d.sync += register.eq(0)

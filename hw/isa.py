@@ -172,7 +172,7 @@ class Instruction:
     def decode(cls, words: list[int]) -> "Instruction":
         """The instruction in 16 words; ValueError on an unknown opcode."""
         values = {f.name: (int(words[f.word]) >> f.low) & ((1 << f.width) - 1) for f in FIELDS}
-        return cls(**{**values, "opcode": Opcode(values["opcode"])})
+        return cls(opcode=Opcode(values.pop("opcode")), **values)
 
 
 assert [f.name for f in FIELDS] == [f.name for f in fields(Instruction)]

