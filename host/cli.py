@@ -1,0 +1,283 @@
+"""The `synaptile` command: train, compare, simulate, bench.
+
+Exit code 0 is success, 1 a difference between devices or a failed bench, 2 bad input or a device
+that cannot go on, 130 a Ctrl-C.
+"""
+
+import difflib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
+
+from host.device import Device, DeviceError, open_device
+from host.display import TrainingDisplay, opening, summary
+from host.run import Experiment, Outcome, ask, prepare, results, train, write_results
+from host.run_config import read_config
+from hw.isa import TILE_REGIONS, Region
+
+ROOT = Path(__file__).resolve().parents[1]
+DIFFERENT, BAD, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="Train small networks on simulated FPGA gateware, predicted to the last bit by numpy.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Config = Annotated[Path, typer.Argument(help="A TOML file, such as examples/digits.toml")]
+Seed = Annotated[int | None, typer.Option(help="Instead of the file's seeds")]
+Epochs = Annotated[int | None, typer.Option(help="Instead of the file's epochs")]
+
+
+class Every(StrEnum):
+    """How often `compare` looks."""
+
+    COMMAND = "command"
+    EPOCH = "epoch"
+    RUN = "run"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what a user can mend into a message and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except (ValueError, DeviceError, OSError) as error:
+        errors.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        raise typer.Exit(BAD) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        try:
+            out.print(f"synaptile {metadata.version('synaptile')}")
+        except metadata.PackageNotFoundError:
+            out.print("synaptile, not installed: run `make setup`")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("train")
+def train_command(
+    config: Config,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for result.json and weights.npz")],
+    device: Annotated[str, typer.Option(help="sim or golden")] = "sim",
+    seed: Seed = None,
+    epochs: Epochs = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Replay on the other device and compare every bit")
+    ] = False,
+) -> None:
+    """Train a network, show how it goes, and write what came of it into a folder."""
+    with explained():
+        experiment = prepare(read_config(config).with_options(seed=seed, epochs=epochs))
+        _refuse_file(out_dir)
+        outcome, final = _run(experiment, device)
+        write_results(out_dir, experiment, outcome)
+        out.print()
+        out.print(summary(results(experiment, outcome)))
+        out.print(f"\nresults in {out_dir}/result.json, weights in {out_dir}/weights.npz")
+        if outcome.interrupted:
+            errors.print(f"interrupted after {len(outcome.epochs)} epochs; the device is stopped")
+            raise typer.Exit(INTERRUPTED)
+        if verify:
+            other = "golden" if device != "golden" else "sim"
+            words = _replay(experiment, (device, final), other)
+            out.print(
+                f"replayed on {other}: identical in all {words:,} words of memories, LFSRs and "
+                "counters"
+            )
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out must be a folder, and {folder} is a file")
+
+
+def _open(device: str, experiment: Experiment) -> Device:
+    def report(line: str) -> None:
+        errors.print(Text(line))
+
+    try:
+        return open_device(device, experiment.device_config, report=report)
+    except RuntimeError as error:
+        raise DeviceError(str(error)) from error
+
+
+def _run(
+    experiment: Experiment, device: str, *, replay: bool = False
+) -> tuple[Outcome, dict[Region, NDArray[np.uint16]]]:
+    """Train on a device; what came of it, and the device's state at the end."""
+    from sim.compare import read_state
+
+    with _open(device, experiment) as opened:
+        if not replay:
+            out.print(Text(opening(experiment, opened.name)))
+            out.print()
+        title = f"replaying on {opened.name}" if replay else "training"
+        with TrainingDisplay(out, experiment).showing(title, quiet=replay) as display:
+            outcome = train(experiment, opened, report=display.epoch)
+        final = read_state(opened)
+        if not outcome.interrupted:
+            ask(experiment, opened, outcome)
+    return outcome, final
+
+
+def _replay(
+    experiment: Experiment, done: tuple[str, dict[Region, NDArray[np.uint16]]], other: str
+) -> int:
+    """Run again on another device; the words compared, or exit with DIFFERENT.
+
+    `done` is the name of the device that ran, and its state at the end.
+    """
+    outcome, replayed = _run(experiment, other, replay=True)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    difference = _first_difference(experiment, done, (other, replayed))
+    if difference is not None:
+        out.print(Text(f"different: {difference}"))
+        raise typer.Exit(DIFFERENT)
+    return sum(len(words) for words in replayed.values())
+
+
+def _first_difference(
+    experiment: Experiment,
+    left: tuple[str, dict[Region, NDArray[np.uint16]]],
+    right: tuple[str, dict[Region, NDArray[np.uint16]]],
+) -> str | None:
+    """Where two named states differ first, by the names of the network's tensors."""
+    from sim.compare import describe_word, differing_words
+
+    for region, addresses in differing_words(left[1], right[1]):
+        address = int(addresses[0])
+        if region in TILE_REGIONS:
+            place = experiment.plan.compiled.memory.locate(region, address)
+        else:
+            place = describe_word(region, address)
+        values = [f"{name} {s[region].view(np.int16)[address]}" for name, s in (left, right)]
+        return f"{place} is {', '.join(values)}; {len(addresses)} words of {region.name} differ"
+    return None
+
+
+@app.command()
+def compare(
+    config: Config,
+    devices: Annotated[str, typer.Option(help="Two devices, with a comma")] = "golden,sim",
+    every: Annotated[Every, typer.Option(help="How often to compare")] = Every.EPOCH,
+    seed: Seed = None,
+    epochs: Epochs = None,
+) -> None:
+    """Carry out the same run on two devices in lockstep and find their first difference."""
+    from sim.compare import Divergence
+
+    with explained():
+        names = devices.split(",")
+        if len(names) != 2:
+            raise ValueError(f"--devices must be two names with a comma, not {devices!r}")
+        experiment = prepare(read_config(config).with_options(seed=seed, epochs=epochs))
+        try:
+            compared = _compare(experiment, names, every)
+        except Divergence as divergence:
+            out.print(Text(f"different: {divergence}"))
+            raise typer.Exit(DIFFERENT) from None
+        out.print(f"identical: {' and '.join(names)}, compared {compared}")
+
+
+def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
+    """Exit, or raise Divergence, at the first difference; return when it was looked for."""
+    if every == Every.RUN:
+        outcome, final = _run(experiment, names[0], replay=True)
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        _replay(experiment, (names[0], final), names[1])
+        return f"at the end of {len(outcome.epochs)} epochs"
+    from sim.compare import Every as Moment
+    from sim.compare import Lockstep
+
+    memory = experiment.plan.compiled.memory
+    moment = Moment.COMMAND if every == Every.COMMAND else Moment.PROGRAM
+    with _open(names[0], experiment) as left, _open(names[1], experiment) as right:
+        pair = Lockstep(left, right, every=moment, locate=memory.locate)
+        with TrainingDisplay(out, experiment).showing("comparing", quiet=True) as display:
+            outcome = train(experiment, pair, report=display.epoch)
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+    epochs = f"{len(outcome.epochs)} epochs"
+    if every == Every.COMMAND:
+        return f"after every one of {pair.commands:,} commands of {epochs}"
+    return f"after every program of {epochs}"
+
+
+@app.command()
+def simulate(
+    unit: Annotated[
+        str | None, typer.Argument(help="A unit such as mac_array; all of them if left out")
+    ] = None,
+    waves: Annotated[bool, typer.Option("--waves", help="Record every signal")] = False,
+) -> None:
+    """Run the cocotb benches of the gateware's units."""
+    with explained():
+        folder = ROOT / "tests" / "hw"
+        benches = {path.stem.removeprefix("test_"): path for path in folder.glob("test_*.py")}
+        if not benches:
+            raise ValueError(f"benches are in a clone of the project, and {folder} has none")
+        if unit is not None and unit not in benches:
+            near = difflib.get_close_matches(unit, benches, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"unit must be one of {', '.join(sorted(benches))}, not {unit}{hint}")
+        started = time.time()
+        tests = folder if unit is None else benches[unit]
+        command = [sys.executable, "-m", "pytest", str(tests), "-q"]
+        code = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "WAVES": str(int(waves))}, check=False
+        ).returncode
+        for path in sorted((ROOT / "build" / "bench").glob("**/dump.vcd")):
+            if waves and path.stat().st_mtime >= started:
+                out.print(f"waves in {path}", soft_wrap=True)
+    if code:
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+def bench(
+    out_file: Annotated[Path, typer.Option("--out", help="JSON to write")] = Path(
+        "build/bench.json"
+    ),
+) -> None:
+    """Measure speed, utilisation and resources, print them, and write them as JSON."""
+    with explained():
+        from host import bench as benchmarks
+
+        benchmarks.main(out_file)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,87 @@
+"""Layers as a user states them, and the network that a row of them makes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.network import Formats, Network
+from hw.isa import Activation, Loss
+
+ACTIVATIONS = {
+    "linear": Activation.LINEAR,
+    "relu": Activation.RELU,
+    "leaky_relu": Activation.LEAKY_RELU,
+    "sigmoid": Activation.SIGMOID,
+    "tanh": Activation.TANH,
+}
+LOSSES = {"cross_entropy": Loss.CROSS_ENTROPY, "mse": Loss.MEAN_SQUARED_ERROR}
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is a whole number of at least 1."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:  # type: ignore[operator]
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A layer of `units` neurons, each connected to all outputs of the layer before it.
+
+    Raises ValueError on an activation that is not in ACTIVATIONS or on no units.
+    """
+
+    units: int
+    activation: str = "linear"
+
+    def __post_init__(self) -> None:
+        check_count("units", self.units)
+        if self.activation not in ACTIVATIONS:
+            names = ", ".join(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {names}, not {self.activation!r}")
+
+
+def build_network(
+    inputs: int,
+    layers: Sequence[Dense],
+    *,
+    loss: str,
+    classes: bool,
+    formats: Formats | None = None,
+    leak_shift: int = 3,
+) -> Network:
+    """The network of `layers` on `inputs` features; ValueError when it is none.
+
+    Parameters
+    ----------
+    loss: one of LOSSES
+    classes: whether targets are class indices
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
+    if not layers:
+        raise ValueError("there must be at least one layer, whose units are the outputs")
+    return Network(
+        sizes=(inputs, *(layer.units for layer in layers)),
+        activations=tuple(ACTIVATIONS[layer.activation] for layer in layers),
+        loss=LOSSES[loss],
+        class_target=classes,
+        formats=formats or Formats(),
+        leak_shift=leak_shift,
+    )
+
+
+def he_normal(network: Network, seed: int) -> list[NDArray[np.float64]]:
+    """First weights: normal with variance 2 / inputs, biases (the last column) 0.
+
+    He et al., "Delving deep into rectifiers", 2015. Drawn layer by layer from default_rng(seed).
+    """
+    rng = np.random.default_rng(seed)
+    weights = []
+    for outputs, columns in network.weight_shapes:
+        matrix = np.zeros((outputs, columns))
+        matrix[:, :-1] = rng.normal(0.0, np.sqrt(2 / (columns - 1)), (outputs, columns - 1))
+        weights.append(matrix)
+    return weights

@@ -1,0 +1,139 @@
+"""Samples through a program of the device, two batches ahead of the array.
+
+    stream   batch 0 | batch 1 | batch 2 | batch 3 ...
+    run                        | batch 0 | batch 1 | batch 2 ...
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import NamedTuple
+
+from host.compiler import Compiled, write_registers
+from host.device import Device
+from host.program import Mode
+from host.samples import Samples
+from hw.isa import INPUT_BUFFERS, Control, Register
+
+MAX_ROUNDS = 0xFFFF
+"""Largest COUNT of a run."""
+
+
+class Interruption:
+    """Puts a Ctrl-C off to a place between two batches, where the device can be stopped cleanly.
+
+    Within the context the first Ctrl-C is remembered, and `check` raises KeyboardInterrupt; the
+    second one interrupts at once. Outside the main thread, which alone gets signals, it does
+    nothing.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._previous: Callable[[int, FrameType | None], object] | int | None = None
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the user pressed Ctrl-C."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._remember)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._restore()
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+
+class Run(NamedTuple):
+    """`rounds` batches of `size` samples in one run of a program."""
+
+    size: int
+    rounds: int
+
+
+def runs(samples: int, batch: int) -> list[Run]:
+    """The runs that take `samples` in batches of `batch`, the ragged rest last."""
+    full, rest = divmod(samples, batch)
+    found = []
+    while full:
+        found.append(Run(batch, min(full, MAX_ROUNDS)))
+        full -= found[-1].rounds
+    return found + [Run(rest, 1)] * (rest > 0)
+
+
+def batches(samples: Samples, batch: int) -> list[memoryview]:
+    """The bytes of every batch, not copied."""
+    count = len(samples)
+    return [samples.batch(s, min(s + batch, count)) for s in range(0, count, batch)]
+
+
+def run_batches(
+    device: Device,
+    compiled: Compiled,
+    mode: Mode,
+    samples: Samples,
+    batch: int,
+    *,
+    interruption: Interruption | None = None,
+) -> None:
+    """Run the program of `mode` over all samples, sending batches while the device computes.
+
+    The samples' registers must stand in the device. KeyboardInterrupt, where `interruption` has
+    one, comes between batches; the program still runs then.
+    """
+    waiting = batches(samples, batch)
+    sent = taken = 0
+
+    def send_until(limit: int) -> None:
+        nonlocal sent
+        while sent < min(limit, len(waiting)):
+            if interruption is not None:
+                interruption.check()
+            device.stream(waiting[sent])
+            sent += 1
+
+    send_until(INPUT_BUFFERS)
+    for run in runs(len(samples), batch):
+        device.run(compiled.entry(mode, run.size), run.rounds)
+        taken += run.rounds
+        send_until(taken + INPUT_BUFFERS)
+        device.wait()
+
+
+def predict_batches(
+    device: Device, compiled: Compiled, samples: Samples, batch: int
+) -> Iterator[tuple[int, int]]:
+    """Run PREDICT batch by batch; after each, the outputs of samples start ... stop - 1 are read.
+
+    Yields (start, stop), between which nothing else may run.
+    """
+    start = 0
+    for data in batches(samples, batch):
+        stop = min(start + batch, len(samples))
+        device.stream(data)
+        device.run(compiled.entry(Mode.PREDICT, stop - start))
+        device.wait()
+        yield start, stop
+        start = stop
+
+
+def stop(device: Device) -> None:
+    """Stop whatever runs and forget buffered samples; the device is ready again."""
+    write_registers(device, {Register.CONTROL: Control.STOP})
+    device.wait()
