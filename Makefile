@@ -12,7 +12,7 @@ ROOMS := $(wildcard hw sim host boards)
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test bench check clean
+.PHONY: help setup train test bench docs check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -41,6 +41,9 @@ test: setup ## run the tests, JOBS at a time, and list the slowest
 bench: setup ## measure speed, utilisation and resources into build/bench.json
 	@mkdir -p build
 	$(BIN)/synaptile bench --out build/bench.json
+
+docs: setup ## write the reference of commands from the declarations
+	$(BIN)/python docs/generate.py
 
 check: setup ## what holds without running: style, types, walls between the rooms
 	$(BIN)/ruff check .

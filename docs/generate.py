@@ -1,0 +1,80 @@
+"""Writes `docs/commands.md`, the reference of commands, registers and packets, from `hw/isa.py`.
+
+Run `make docs` after a change of the declarations; a test compares the page with them.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
+
+from hw import isa
+
+PAGE = Path(__file__).with_name("commands.md")
+
+ENUMS = (
+    (isa.Opcode, "Commands"),
+    (isa.Activation, "Activations"),
+    (isa.Loss, "Losses"),
+    (isa.Source, "Right operands"),
+    (isa.Destination, "Destinations"),
+    (isa.Region, "Regions"),
+    (isa.Register, "Registers"),
+    (isa.Control, "Values of CONTROL"),
+    (isa.SampleFormat, "Bits of SAMPLE_FORMAT"),
+    (isa.State, "States"),
+    (isa.Error, "Errors"),
+    (isa.Request, "Requests"),
+    (isa.Status, "Answers"),
+)
+
+
+def member_docstrings(enum: type[IntEnum]) -> dict[str, str]:
+    """The string that follows each member in the source, in one line."""
+    (body,) = ast.parse(inspect.getsource(enum)).body
+    assert isinstance(body, ast.ClassDef)
+    docs, name = {}, ""
+    for node in body.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and name:
+            docs[name] = " ".join(str(node.value.value).split())
+    return docs
+
+
+def table(columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str]:
+    """A Markdown table."""
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+
+
+def page() -> str:
+    """The whole page."""
+    lines = ["# Commands, registers and packets", ""]
+    lines += ["Generated from `hw/isa.py` by `make docs`; edit it there.", ""]
+    for enum, title in ENUMS:
+        docs = member_docstrings(enum)
+        lines += [f"## {title}", "", inspect.cleandoc(enum.__doc__ or ""), ""]
+        if docs:
+            rows = [(m.value, m.name, docs.get(m.name, "")) for m in enum]
+            lines += table(("value", "name", "meaning"), rows)
+        else:
+            lines += table(("value", "name"), [(m.value, m.name) for m in enum])
+        lines.append("")
+    lines += ["## Fields of an instruction", ""]
+    lines += [f"An instruction is {isa.INSTRUCTION_WORDS} words of 16 bits.", ""]
+    lines += table(
+        ("field", "word", "bits", "meaning"),
+        [(f.name, f.word, f"{f.low + f.width - 1}:{f.low}", f.meaning) for f in isa.FIELDS],
+    )
+    lines += ["", "## Counters", "", "Read-only words of the region COUNTERS, low word first.", ""]
+    lines += table(
+        ("name", "address", "words", "meaning"),
+        [(c.name, c.address, c.words, c.meaning) for c in isa.COUNTERS.values()],
+    )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
