@@ -12,4 +12,5 @@ def test_command_reference_is_up_to_date() -> None:
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert generate.PAGE.read_text() == generate.page(), "run `make docs`"
-    assert set(generate.member_docstrings(generate.isa.Opcode)) == set(generate.isa.Opcode.__members__)
+    opcode = generate.isa.Opcode
+    assert set(generate.member_docstrings(opcode)) == set(opcode.__members__)
