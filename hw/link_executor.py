@@ -118,7 +118,7 @@ class RequestExecutor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._kind = Signal(8)
+        self._kind = Signal(Value.cast(self.frame.p.kind).shape())
         self._intact = Signal()
         self._last = Signal(8)
         self._left = Signal(max(9, exact_log2(self._config.frame_payload) + 1))
@@ -227,25 +227,24 @@ class RequestExecutor(wiring.Component):
         """Shift the address in, for READ the count too, and wait for the verdict."""
         bus, payload, left = self.bus, self.payload, self._left
         byte = payload.payload
+        parts = [
+            bus.address[low : max(low, min(low + 8, self._address_bits))]
+            for low in range(0, WORD_ADDRESS_BITS, 8)
+        ]
+        parts.append(bus.region[: max(Region).bit_length()])
         with m.State("ADDRESS"):
             m.d.comb += payload.ready.eq(1)
             with m.If(payload.valid):
                 m.d.sync += self._place.eq(self._place + 1)
                 with m.Switch(self._place):
-                    for place in range(ADDRESS_BYTES - 1):
-                        low = 8 * place
-                        kept = max(0, min(8, self._address_bits - low))
-                        far = byte[kept:].any() | (self._far if place else 0)
+                    for place, part in enumerate(parts):
+                        far = byte[len(part) :].any() | (self._far if place else 0)
                         with m.Case(place):
-                            m.d.sync += [
-                                bus.address[low : low + kept].eq(byte),
-                                self._far.eq(far),
-                            ]
-                    with m.Default():
-                        m.d.sync += bus.region.eq(byte)
-                        m.next = "SUM"
-                        with m.If(self._kind == Request.READ):
-                            m.next = "COUNT_LOW"
+                            m.d.sync += [part.eq(byte), self._far.eq(far)]
+                with m.If(self._place == ADDRESS_BYTES - 1):
+                    m.next = "SUM"
+                    with m.If(self._kind == Request.READ):
+                        m.next = "COUNT_LOW"
         with m.State("COUNT_LOW"):
             m.d.comb += payload.ready.eq(1)
             with m.If(payload.valid):

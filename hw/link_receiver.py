@@ -7,7 +7,7 @@
 While one half is replayed as `payload`, the next frame is received into the other.
 """
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
-from hw.isa import CHECKSUM_BYTES, REQUEST_START
+from hw.isa import CHECKSUM_BYTES, REQUEST_START, Request
 
 FRAME_CRC = CRC32_ISO_HDLC
 """The CRC-32 of zlib, under the name of the reveng catalogue."""
@@ -26,7 +26,7 @@ def frame_header(config: DeviceConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "sequence": 8,
-            "kind": 8,
+            "kind": Request,  # 0 for all that are unknown
             "length": range(config.frame_payload + 1),
             "intact": 1,  # the checksum is right
         }
@@ -115,7 +115,8 @@ class FrameReceiver(wiring.Component):
                     m.next = "KIND"
             with m.State("KIND"):
                 with m.If(taken):
-                    m.d.sync += header.kind.eq(rx.payload)
+                    known = rx.payload < 1 << len(Value.cast(header.kind))
+                    m.d.sync += Value.cast(header.kind).eq(Mux(known, rx.payload, 0))
                     m.next = "LENGTH_LOW"
             with m.State("LENGTH_LOW"):
                 with m.If(taken):

@@ -130,8 +130,9 @@ class AnswerSender(wiring.Component):
                     with m.If(header.length == 1):
                         m.next = "CHECKSUM"
             with m.State("CHECKSUM"):
+                # A byte that equals the register's lowest one shifts the register down by it.
                 place = Signal(range(CHECKSUM_BYTES))
-                m.d.comb += [byte.eq(crc.crc.word_select(place, 8)), crc.valid.eq(0)]
+                m.d.comb += [byte.eq(crc.crc[:8]), crc.data.eq(~crc.crc[:8])]
                 with m.If(step):
                     m.d.sync += place.eq(place + 1)
                     with m.If(place == CHECKSUM_BYTES - 1):

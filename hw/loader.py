@@ -56,15 +56,17 @@ class Loader(wiring.Component):
 
     Members
     -------
-    samples: the batch; ready unless no buffer is free, or in the cycle after an end or `clear`
-    features, targets: words of a sample, either may be 0; below 2**16 samples make a batch
+    samples: the batch; ready unless no buffer is free, or in the cycle after an end, a `clear`
+        or the release that frees one
+    features, targets: words of a sample, either may be 0
     sample_format: the register SAMPLE_FORMAT
     input_stride, target_stride: tiles from one batch tile to the next
     input, target: to the memories, all registered
     clear: forget everything, also the bytes of a batch that has begun
     release: the front buffer is empty again and the other one becomes the front
     full: the front buffer holds a batch
-    front, front_samples: its index, its number of samples
+    front, front_samples: its index, its number of samples; all ones for any number that is larger
+        than the samples which a buffer has rows for
     credits: buffers that do not hold a batch, among them the one that is being loaded; right in
         the cycle after an end was accepted
     overflow: the batch that is being loaded has elements outside the buffer, or no words at all in
@@ -98,7 +100,7 @@ class Loader(wiring.Component):
                 "release": In(1),
                 "full": Out(1),
                 "front": Out(range(INPUT_BUFFERS)),
-                "front_samples": Out(16),
+                "front_samples": Out(range(2 * _most_samples(config))),
                 "credits": Out(range(INPUT_BUFFERS + 1)),
                 "overflow": Out(1),
             }
@@ -124,24 +126,27 @@ class Loader(wiring.Component):
     def _buffers(self, m: Module) -> None:
         """Which buffers are full, with how many samples; which one is filled, which one read."""
         full = Signal(INPUT_BUFFERS)
-        counts = [Signal(16, name=f"samples_{i}") for i in range(INPUT_BUFFERS)]
+        counts = [
+            Signal(len(self.front_samples), name=f"samples_{i}") for i in range(INPUT_BUFFERS)
+        ]
         fresh, settled = Signal(init=1), Signal()
         end = self.samples.p.end
         accepted = self.samples.valid & self.samples.ready
         m.d.comb += [
-            self.samples.ready.eq(settled & ~full.bit_select(self._fill, 1)),
+            self.samples.ready.eq(settled),
             self._byte.eq(accepted & ~end),
-            self._restart.eq(fresh & ~self._byte),
+            self._restart.eq(fresh & ~self._byte & ~full.bit_select(self._fill, 1)),
             self.full.eq(full.bit_select(self.front, 1)),
             self.front_samples.eq(Array(counts)[self.front]),
             self.credits.eq(INPUT_BUFFERS - sum(full)),
         ]
-        m.d.sync += settled.eq(1)
+        with m.If(self._restart):
+            m.d.sync += settled.eq(1)
         with m.If(self._byte):
             m.d.sync += fresh.eq(0)
         for buffer, count in enumerate(counts):
             with m.If(self._fill == buffer):
-                with m.If(self._sample_end):
+                with m.If(self._sample_end & ~count.all()):
                     m.d.sync += count.eq(count + 1)
                 with m.If(self._restart):
                     m.d.sync += count.eq(0)
@@ -235,18 +240,19 @@ class Loader(wiring.Component):
         """Make the word of a byte, or of this and the one before."""
         formats, byte = self.sample_format, self.samples.p.data
         low, word = Signal(8), Signal(WORD_BITS)
-        sign = byte[7] & formats[SampleFormat.SIGNED_INPUT]
+        sign = byte[7] & formats[SampleFormat.SIGNED_INPUT] & ~self._target
         extended = Cat(byte, sign.replicate(WORD_BITS - 8))
+        shift = Mux(self._target, 0, formats[SAMPLE_SHIFT_LOW:])
         with m.If(self._byte):
             m.d.sync += low.eq(byte)
-        with m.If(self._wide):
-            m.d.sync += word.eq(Cat(low, byte))
-        with m.Elif(self._target):
-            m.d.sync += word.eq(byte)
-        with m.Else():
-            m.d.sync += word.eq(extended << formats[SAMPLE_SHIFT_LOW:])
+        m.d.sync += word.eq(Mux(self._wide, Cat(low, byte), (extended << shift)[:WORD_BITS]))
         for write in (self.input, self.target):
             m.d.comb += [lane.eq(word) for lane in write.data]
+
+
+def _most_samples(config: DeviceConfig) -> int:
+    """Samples that a buffer has rows for."""
+    return max(config.input_tiles, config.target_tiles) * config.batch_lanes
 
 
 def _buffer_tile(buffer: Signal, tile: Signal, tiles: int) -> Value:

@@ -273,7 +273,8 @@ class Bench:
     async def check(self, data: bytes) -> Seen:
         """Send bytes and compare with the model; returns what the link did."""
         model = self.model
-        model.sent.clear(), model.statuses.clear(), model.written.clear(), model.samples.clear()
+        for record in (model.sent, model.statuses, model.written, model.samples):
+            record.clear()
         model.take(data)
         seen = await self.run(data)
         assert bytes(seen.sent) == bytes(model.sent), (
@@ -304,7 +305,8 @@ async def every_answer(dut: Any) -> None:
     await bench.start()
     model, limit = bench.model, bench.config.frame_payload
     seen: set[Status] = set()
-    frames, expected = bytearray(), []
+    frames = bytearray()
+    expected: list[Status] = []
 
     def expect(status: Status, kind: int, payload: bytes) -> None:
         frames.extend(request(kind, model.last + 1 + len(expected), payload))
@@ -314,7 +316,8 @@ async def every_answer(dut: Any) -> None:
         await bench.check(bytes(frames))
         assert model.statuses == expected
         seen.update(expected)
-        frames.clear(), expected.clear()
+        frames.clear()
+        expected.clear()
 
     expect(Status.OK, Request.IDENTIFY, b"")
     for kind in (0, 7, 0xA5, 255):
