@@ -29,8 +29,13 @@ def compiler() -> list[str]:
     )
 
 
-def compiler_version(compiler: Sequence[str]) -> str:
-    return _output([*compiler, "--version"])
+def compiler_identity(compiler: Sequence[str], flags: Sequence[str]) -> str:
+    """Version and target of the compiler, by the macros it predefines.
+
+    Under -march=native they name this processor's instructions, so that machines which share a
+    cache never load each other's libraries.
+    """
+    return _output([*compiler, *flags, "-dM", "-E", "-x", "c++", os.devnull])
 
 
 def verilator() -> Path:

@@ -232,7 +232,7 @@ def test_a_changed_source_key_or_flag_builds_anew(calls, tmp_path, monkeypatch):
     built = {first, start(trace=True), start(models="module model; endmodule\n")}
     monkeypatch.setattr(builder, "COMPILER_FLAGS", [*builder.COMPILER_FLAGS, "-DOTHER"])
     built.add(start())
-    monkeypatch.setattr(tools, "compiler_version", lambda compiler: "another")
+    monkeypatch.setattr(tools, "compiler_identity", lambda compiler, flags: "another")
     built.add(start())
     harness = tmp_path / "harness.cpp"
     harness.write_text("another")
