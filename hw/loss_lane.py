@@ -1,0 +1,193 @@
+"""One lane of the loss unit: what it does with a sample, a class a step, up to the product.
+
+                 label = class? ---> onehot ---> hit, surprise
+    TARGET --> t ----------------------+
+    OUTPUT --> z --> peak m            v
+                  \\    |    {m, z} - {z, t} = d --> exponential's tables --> a --+
+    DELTA  --------------------------------------------------------------> a     x --> product
+                                                     r, R, fine table ---> b ----+
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import DeviceConfig
+from hw.multiplier import Multiplier
+from hw.numbers import WORD_BITS
+from hw.serial_multiplier import SerialMultiplier
+from hw.tables import EXP_COARSE, EXP_FINE
+
+DIFFERENCE_BITS = WORD_BITS + 1
+"""Bits of the signed difference of two words, also where the target is 1.0 = 2**15."""
+SCALE_BITS = WORD_BITS + 1
+"""Bits of R, which is below 2**17 for every residual."""
+SQUARE_BITS = 2 * WORD_BITS + 1
+"""Bits of a squared difference, unsigned, and of every other product, signed."""
+
+LANE_STEP = data.StructLayout(
+    dict.fromkeys(
+        "output target delta scan first tables exponential multiply square".split(), 1
+    )
+)
+"""What a lane does, each strobe at its own stage: see LossLane."""
+
+
+class LossLane(wiring.Component):
+    """Peak and hit of a sample, and the products of all passes.
+
+    PEAK         m = max(m, z)                 the first column sets m
+    SUM          product = EXP_COARSE[u >> 5] * EXP_FINE[u & 31], u = m - z    (cross-entropy)
+                 product = (z - t)**2                                     (mean squared error)
+    DELTA        product = e * R                                               (cross-entropy)
+                 product = (z - t) * r                                    (mean squared error)
+
+    A column's words arrive in a cycle 0, in a serial lane the target's in the cycle before. The
+    difference is there in cycle `difference_stage`, the product in cycle `product_stage`. A
+    pipelined lane takes a column every cycle. A serial lane holds the product until the next
+    one's `difference_stage`.
+
+    Parameters
+    ----------
+    config: the device's configuration; without cross-entropy the lane is serial
+
+    Members
+    -------
+    output, target, delta: In, the lane's word of the columns, taken when the strobe of the same
+        name is in `step`
+    step: In. `scan` and `first`: look for the peak, from here: `scan_stage`. `tables`: the
+        difference is m - z; `exponential`: DELTA's word is e: `scan_stage`. `multiply`, and
+        `square` where the difference is to be multiplied by itself: `difference_stage`
+    class_number: In, of the words that came the cycle before, serially of those that come
+    class_target, one, residual: In, the target is `one` at the class that TARGET holds; r
+    scale: In, R
+    side, a, b: In, multiply these in any case
+    onehot: Out, whether the class is the sample's, in `difference_stage`
+    hit: Out, whether the first largest output was the sample's class
+    surprise: Out, m - z[label], or 0 where no class was the sample's
+    product: Out
+    """
+
+    def __init__(self, *, config: DeviceConfig):
+        self.config = config
+        self.serial = not config.cross_entropy
+        self.scan_stage = 0 if self.serial else 2
+        self.difference_stage = self.scan_stage + 1
+        if self.serial:
+            self._multiplier = SerialMultiplier(a_width=DIFFERENCE_BITS, b_width=DIFFERENCE_BITS)
+            self.product_stage = self.difference_stage + self._multiplier.latency
+        else:
+            self._multiplier = Multiplier(
+                a_width=DIFFERENCE_BITS, b_width=SCALE_BITS + 1, family=config.family
+            )
+            self.product_stage = self.difference_stage + 1 + Multiplier.LATENCY
+        super().__init__(
+            {
+                "output": In(signed(WORD_BITS)),
+                "target": In(signed(WORD_BITS)),
+                "delta": In(signed(WORD_BITS)),
+                "step": In(LANE_STEP),
+                "class_number": In(range(config.max_outputs)),
+                "class_target": In(1),
+                "one": In(WORD_BITS),
+                "residual": In(WORD_BITS),
+                "scale": In(SCALE_BITS),
+                "side": In(1),
+                "a": In(WORD_BITS),
+                "b": In(WORD_BITS),
+                "onehot": Out(1),
+                "hit": Out(1),
+                "surprise": Out(WORD_BITS),
+                "product": Out(signed(SQUARE_BITS + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.multiplier = self._multiplier
+        m.d.comb += self.product.eq(self._multiplier.product)
+        output, target, onehot = self._words(m)
+        peak = self._scan(m, output, onehot)
+        difference = self._difference(m, output, target, onehot, peak)
+        if self.serial:
+            m.d.comb += [
+                self._multiplier.start.eq(self.step.multiply),
+                self._multiplier.a.eq(difference),
+                self._multiplier.b.eq(Mux(self.step.square, difference, self.residual)),
+            ]
+        else:
+            self._operands(m, difference)
+        return m
+
+    def _words(self, m: Module) -> tuple[Value, Value, Value]:
+        """The output or exponential, the target, and onehot, in `scan_stage`."""
+        held_target = Signal(signed(WORD_BITS), reset_less=True)
+        with m.If(self.step.target):
+            m.d.sync += held_target.eq(self.target)
+        onehot = self.class_target & (held_target == self.class_number)
+        target = Mux(self.class_target, Mux(onehot, self.one, 0), held_target)
+        if self.serial:
+            return self.output, target, onehot
+        word = Signal(signed(WORD_BITS), reset_less=True)
+        with m.If(self.step.output):
+            m.d.sync += word.eq(self.output)
+        with m.Elif(self.step.delta):
+            m.d.sync += word.eq(self.delta)
+        stage = []
+        for name, value in (("output", word), ("target", target), ("is_label", onehot)):
+            register = Signal(value.shape(), name=f"{name}_staged", reset_less=True)
+            m.d.sync += register.eq(value)
+            stage.append(register)
+        return stage[0], stage[1], stage[2]
+
+    def _scan(self, m: Module, output: Value, onehot: Value) -> Signal:
+        """Follow the peak; returns it, of the columns before the one in `scan_stage`."""
+        peak = Signal(signed(WORD_BITS), reset_less=True)
+        with m.If(self.step.scan & (self.step.first | (output > peak))):
+            m.d.sync += [peak.eq(output), self.hit.eq(onehot)]
+        return peak
+
+    def _difference(
+        self, m: Module, output: Value, target: Value, onehot: Value, peak: Signal
+    ) -> Signal:
+        """The operand that the difference makes, and what goes with it, in `difference_stage`."""
+        difference = Signal(signed(DIFFERENCE_BITS), reset_less=True)
+        m.d.sync += self.onehot.eq(onehot)
+        if self.serial:
+            with m.If(self.step.output):
+                m.d.sync += difference.eq(output - target)
+            return difference
+        minuend = Mux(self.step.tables, peak, output)
+        subtrahend = Mux(self.step.tables, output, target)
+        exponential = output.as_unsigned()
+        m.d.sync += difference.eq(
+            Mux(self.step.exponential, exponential, minuend - subtrahend)
+        )
+        with m.If(self.step.tables):
+            with m.If(onehot):
+                m.d.sync += self.surprise.eq(minuend - subtrahend)
+            with m.Elif(self.step.first):
+                m.d.sync += self.surprise.eq(0)
+        return difference
+
+    def _operands(self, m: Module, difference: Signal) -> None:
+        """The multiplier's operands, registered once more before its own registers."""
+        a = Signal(signed(DIFFERENCE_BITS), reset_less=True)
+        b = Signal(signed(SCALE_BITS + 1), reset_less=True)
+        m.d.comb += [self._multiplier.a.eq(a), self._multiplier.b.eq(b)]
+        m.d.sync += [a.eq(difference), b.eq(Mux(self.step.square, difference, self.residual))]
+        tables, exponential = Signal(), Signal()
+        m.d.sync += [tables.eq(self.step.tables), exponential.eq(self.step.exponential)]
+        fine_bits = (len(EXP_FINE) - 1).bit_length()
+        coarse_bits = (len(EXP_COARSE) - 1).bit_length()
+        coarse = difference[fine_bits:][:coarse_bits]
+        too_far = difference[fine_bits + coarse_bits :].any()
+        with m.If(tables):
+            m.d.sync += [
+                a.eq(Mux(too_far, 0, Array(EXP_COARSE)[coarse])),
+                b.eq(Array(EXP_FINE)[difference[:fine_bits]]),
+            ]
+        with m.If(exponential):
+            m.d.sync += b.eq(self.scale)
+        with m.If(self.side):
+            m.d.sync += [a.eq(self.a), b.eq(self.b)]

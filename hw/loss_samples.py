@@ -1,0 +1,159 @@
+"""Goes through the samples of a batch tile once their sums are known, one a cycle.
+
+    surprise --+
+               +--> [sample] --> leading one n --> i --> RECIPROCAL --> x r in lane 0 --> R
+    sum -------+                       |           +---> LOGARITHM --+
+                                       +--> (n - 15) * LN_2 ---------+--> + --> loss
+                                                 surprise * 2**8 ----+
+    (mean squared error: sum ---------------------------------------------+)
+"""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import DeviceConfig
+from hw.loss_lane import SCALE_BITS
+from hw.numbers import LOGIT, LOSS_FRACTION_BITS, RESIDUAL_FRACTION_BITS, WORD_BITS
+from hw.tables import LN_2, LOGARITHM, RECIPROCAL
+
+EXPONENT_BITS = 3
+"""Bits of n - 15: the sum of max_outputs <= 128 exponentials is below 2**23."""
+INDEX_BITS = (len(RECIPROCAL) - 1).bit_length()
+
+
+class LossSamples(wiring.Component):
+    """Adds up the loss and finds every sample's scale R and exponent n - 15.
+
+
+    Parameters
+    ----------
+    config: the device's configuration
+    sum_bits, loss_bits: widths of a sample's sum and of a command's loss
+    multiply_latency: cycles from `side` to `scale`
+
+    Members
+    -------
+    start: In; `mask`: In, the samples that count
+    sums, surprises: In, of each sample
+    cross_entropy: In
+    clear: In, a command starts: its loss is 0
+    finished: Out
+    side, reciprocal: Out, a factor of R; scale: In, R
+    scales, exponents: Out, of each sample
+    loss: Out
+    """
+
+    SIDE_LATENCY = 4
+
+    def __init__(
+        self, *, config: DeviceConfig, sum_bits: int, loss_bits: int, multiply_latency: int
+    ):
+        self.config = config
+        self.samples = config.batch_lanes
+        self.sum_bits = sum_bits
+        self.multiply_latency = multiply_latency
+        self.latency = self.SIDE_LATENCY + multiply_latency + 1 + self.samples
+        super().__init__(
+            {
+                "start": In(1),
+                "mask": In(self.samples),
+                "sums": In(data.ArrayLayout(sum_bits, self.samples)),
+                "surprises": In(data.ArrayLayout(WORD_BITS, self.samples)),
+                "cross_entropy": In(1),
+                "clear": In(1),
+                "finished": Out(1),
+                "side": Out(1),
+                "reciprocal": Out(WORD_BITS),
+                "scale": In(SCALE_BITS),
+                "scales": Out(data.ArrayLayout(SCALE_BITS, self.samples)),
+                "exponents": Out(data.ArrayLayout(EXPONENT_BITS, self.samples)),
+                "loss": Out(loss_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        walking, number = Signal(), Signal(range(self.samples))
+        valid, total = Signal(), Signal(self.sum_bits, reset_less=True)
+        m.d.comb += self.finished.eq(walking & number.all())
+        with m.If(self.start):
+            m.d.sync += walking.eq(1)
+        with m.Elif(self.finished):
+            m.d.sync += walking.eq(0)
+        with m.If(walking):
+            m.d.sync += number.eq(number + 1)
+        m.d.sync += [
+            valid.eq(walking & self.mask.bit_select(number, 1)),
+            total.eq(self.sums[number]),
+        ]
+        entropy, ready = self._cross_entropy(m, walking, number, valid, total)
+        with m.If(self.clear):
+            m.d.sync += self.loss.eq(0)
+        with m.Elif(Mux(self.cross_entropy, ready, valid)):
+            m.d.sync += self.loss.eq(self.loss + Mux(self.cross_entropy, entropy, total))
+        return m
+
+    def _cross_entropy(
+        self, m: Module, walking: Signal, number: Signal, valid: Signal, total: Signal
+    ) -> tuple[Value, Value]:
+        """Scales and exponents; returns a sample's loss and whether it counts.
+
+        Registers end in the cycles since their sample's sum was selected.
+        """
+        walked = self._delayed(m, walking, self.SIDE_LATENCY + self.multiply_latency, "walked")
+        valids = self._delayed(m, valid, 4, "valid")
+        surprise_1, surprise_2 = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS)
+        exponent_2, index_2 = self._normalised(m, total)
+        logarithm_4 = self._look_up(m, index_2)
+        surprise_shift = LOSS_FRACTION_BITS - LOGIT.fraction
+        log_2 = Array(n * LN_2 for n in range(1 << EXPONENT_BITS))
+        coarse_3 = Signal(WORD_BITS + surprise_shift + 1, reset_less=True)
+        coarse_4, loss_5 = Signal.like(coarse_3), Signal.like(coarse_3)
+        m.d.comb += self.side.eq(walked[self.SIDE_LATENCY] & self.cross_entropy)
+        m.d.sync += [
+            surprise_1.eq(self.surprises[number]),
+            surprise_2.eq(surprise_1),
+            coarse_3.eq((surprise_2 << surprise_shift) + log_2[exponent_2]),
+            coarse_4.eq(coarse_3),
+            loss_5.eq(coarse_4 + logarithm_4),
+        ]
+        self._hand_out(m, walked[2], self.exponents, exponent_2)
+        self._hand_out(m, walked[-1], self.scales, self.scale)
+        return loss_5, valids[-1]
+
+    def _delayed(self, m: Module, value: Signal, cycles: int, name: str) -> list[Signal]:
+        """`value` now and after each of so many cycles."""
+        stages = [value]
+        for k in range(cycles):
+            stages.append(Signal(name=f"{name}_{k + 1}"))
+            m.d.sync += stages[-1].eq(stages[-2])
+        return stages
+
+    def _normalised(self, m: Module, total: Signal) -> tuple[Signal, Signal]:
+        """Exponent n - 15 of the leading one, and the bits after it."""
+        exponent = Signal(EXPONENT_BITS, reset_less=True)
+        index = Signal(INDEX_BITS, reset_less=True)
+        for k in range(1 << EXPONENT_BITS):
+            leading = RESIDUAL_FRACTION_BITS + k
+            with m.If(total[leading]):
+                m.d.sync += [exponent.eq(k), index.eq(total[leading - INDEX_BITS : leading])]
+        return exponent, index
+
+    def _look_up(self, m: Module, index: Signal) -> Signal:
+        """Both tables, side by side in one memory; its output is registered."""
+        words = [r | log << WORD_BITS for r, log in zip(RECIPROCAL, LOGARITHM, strict=True)]
+        m.submodules.tables = tables = memory.Memory(
+            shape=2 * WORD_BITS, depth=len(words), init=words
+        )
+        read = tables.read_port()
+        logarithm = Signal(WORD_BITS, reset_less=True)
+        m.d.comb += read.addr.eq(index)
+        m.d.sync += Cat(self.reciprocal, logarithm).eq(read.data)
+        return logarithm
+
+    def _hand_out(self, m: Module, strobe: Signal, values: data.View, value: Value) -> None:
+        """Keep a value that comes for one sample after the other."""
+        sample = Signal(range(self.samples), name="scaled")
+        with m.If(strobe):
+            m.d.sync += [values[sample].eq(value), sample.eq(sample + 1)]

@@ -1,0 +1,294 @@
+"""The loss unit: loss, right answers, and the deltas of the output layer.
+
+    instruction --> LossWalk --reads--> OUTPUT, TARGET, DELTA
+                       |                        | columns: a class of B samples
+                      step ----> LossLane 0 .. B-1: peak, hit, product
+                       |                        |
+                       +-------> LossTail: loss, scales, words --> DELTA
+                       |                        |
+                       +-------> correct, saturations
+"""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.config import DeviceConfig, region_tiles
+from hw.instruction import INSTRUCTION
+from hw.isa import Loss, Region
+from hw.loss_lane import LossLane
+from hw.loss_tail import SAMPLE_BITS, LossTail, SerialLossTail
+from hw.loss_walk import LOSS_READS, LOSS_STEP, LossWalk
+from hw.numbers import WORD_BITS
+from hw.statistics import AMOUNT_BITS, ReportSignature
+from hw.tile_memory import TileMemory, TileRead, TileWrite
+
+
+class LossUnit(wiring.Component):
+    """Executes LOSS, to the bit as sim.golden.units.softmax_cross_entropy, mean_squared_error.
+
+    A batch tile of B samples takes two passes over its classes, or three with cross-entropy, for
+    which DELTA holds the exponentials meanwhile. Each lane has a multiplier, and a pass takes a
+    cycle a class. A device without cross-entropy is a small one: its unit is serial, with
+    multipliers of a tenth of the cells, no multiplier block, and B + 9 cycles a class. Cycles from
+    `start` to `done`, for C classes:
+
+        cross-entropy         3 C + B + 19          a batch tile
+        mean squared error    2 C + max(B - 1, 6)   a batch tile
+          serial              2 C (B + 9)           a batch tile
+        and in the end        read_latency + 10 + max(write_latency, 2), serial 2 less
+
+    Parameters
+    ----------
+    config: the device's configuration
+    read_latency, write_latency: of the tile memories
+
+    Members
+    -------
+    instruction, start: a command, taken when not `busy`. Needs 1 <= rows <= max_outputs and
+        columns >= 1; shift is 16 to 31 for cross-entropy, whose target is a class in any case,
+        and 0 to 31 for mean squared error
+    busy: a command is under way
+    target_base: first tile of TARGET's front buffer
+    read_output, read_target, read_delta, write_delta: ports of the tile memories
+    done: strobe in the first cycle that is not busy any more; all words can be read in it, and
+        `loss`, `correct`, `samples` and `report` hold the command's until the next one starts
+    loss: sum over the samples, with LOSS_FRACTION_BITS for cross-entropy, else 2 * fraction
+    correct: samples whose first largest output was their class; 0 without class_target
+    report: how many deltas saturated
+
+    Raises ValueError for a latency below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: DeviceConfig,
+        read_latency: int = TileMemory.READ_LATENCY,
+        write_latency: int = TileMemory.WRITE_LATENCY,
+    ):
+        for name, value in (("read_latency", read_latency), ("write_latency", write_latency)):
+            if value < 1:
+                raise ValueError(f"{name} of a loss unit must be at least 1, not {value}")
+        self.config = config
+        self.read_latency = read_latency
+        self.write_latency = write_latency
+        self.serial = not config.cross_entropy
+        self._lanes = [LossLane(config=config) for _ in range(config.batch_lanes)]
+        self._tail = (SerialLossTail if self.serial else LossTail)(config=config)
+        self._walk = self._walked()
+        self.interval = self._walk.interval
+        tiles = region_tiles(config)
+        reads = {
+            f"read_{region.name.lower()}": Out(TileRead(tiles=tiles[region], lanes=config.lanes))
+            for region in LOSS_READS
+        }
+        super().__init__(
+            {
+                "instruction": In(INSTRUCTION),
+                "start": In(1),
+                "busy": Out(1),
+                "target_base": In(range(tiles[Region.TARGET])),
+                **reads,
+                "write_delta": Out(TileWrite(tiles=tiles[Region.DELTA], lanes=config.lanes)),
+                "done": Out(1),
+                "loss": Out(64),
+                "correct": Out(SAMPLE_BITS),
+                "samples": Out(SAMPLE_BITS),
+                "report": Out(ReportSignature()),
+            }
+        )
+
+    def cycles(self, *, rows: int, columns: int, loss: Loss) -> int:
+        """Cycles from `start` to `done` of a command."""
+        return self._walk.cycles(rows=rows, columns=columns, loss=loss)
+
+    def _walked(self) -> LossWalk:
+        """The walk, with pauses such that no pass overtakes what it needs.
+
+        Turn: an exponential is written sooner than a delta, but there is one write port. Rest:
+        the first exponential can be read, and the scales are known when it is multiplied; or,
+        without them, the sums of a tile are used up before those of the next one begin.
+        """
+        samples, lane, tail = self.config.batch_lanes, self._lanes[0], self._tail
+        product_latency = self.serial + self.read_latency + lane.product_stage
+        interval, turn, rest = 1, 1, 1
+        if self.serial:
+            interval = lane.product_stage - lane.difference_stage + samples - 1
+        else:
+            turn = tail.delta_latency - LossTail.SUM_LATENCY - 1
+            rest = samples - 1 - turn
+        scale_rest = max(
+            lane.product_stage - lane.difference_stage + tail.samples_latency - 1,
+            product_latency + LossTail.SUM_LATENCY + self.write_latency - 1,
+        )
+        drain = product_latency + tail.delta_latency + max(self.write_latency, 2)
+        return LossWalk(
+            config=self.config,
+            interval=interval,
+            rest={
+                Loss.MEAN_SQUARED_ERROR: max(rest, 1),
+                Loss.CROSS_ENTROPY: max(scale_rest, 1),
+            },
+            turn=turn,
+            drain=drain,
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.walk = walk = self._walk
+        m.submodules.tail = tail = self._tail
+        for name in ("instruction", "start", "target_base"):
+            m.d.comb += getattr(walk, name).eq(getattr(self, name))
+        for region in LOSS_READS:
+            name = f"read_{region.name.lower()}"
+            connect(m, getattr(walk, name), flipped(getattr(self, name)))
+        steps = self._delayed(m)
+        ragged_mask = self._ragged_mask(m)
+        self._connect_lanes(m, steps)
+        m.d.comb += [
+            tail.step.eq(steps[self.read_latency + self._lanes[0].product_stage]),
+            tail.clear.eq(self.start & ~self.busy),
+            tail.ragged_mask.eq(ragged_mask),
+            tail.cross_entropy.eq(walk.cross_entropy),
+            tail.shift.eq(walk.shift),
+            tail.residual.eq(walk.residual),
+        ]
+        self._write(m)
+        self._count(m, steps, ragged_mask)
+        return m
+
+    def _delayed(self, m: Module) -> list[data.View]:
+        """The walk's step after every number of cycles up to its product's.
+
+        Its strobes move every cycle; what describes them is kept until the next one overtakes.
+        """
+        steps, kept_since = [self._walk.step], 0
+        for k in range(1, self.read_latency + self._lanes[0].product_stage + 1):
+            step, before = Signal(LOSS_STEP, name=f"step_{k}"), steps[-1]
+            for name in ("peak", "sum", "delta"):
+                m.d.sync += step[name].eq(before[name])
+            keep = kept_since > 0 and k < kept_since + self.interval
+            for name in ("first", "last", "ragged"):
+                if keep:
+                    m.d.comb += step[name].eq(before[name])
+                else:
+                    kept = Signal(name=f"{name}_{k}")
+                    with m.If(before.peak | before.sum | before.delta):
+                        m.d.sync += kept.eq(before[name])
+                    m.d.comb += step[name].eq(kept)
+            if not keep:
+                kept_since = k
+            steps.append(step)
+        return steps
+
+    def _ragged_mask(self, m: Module) -> Signal:
+        """The samples that the last batch tile has."""
+        samples = self.config.batch_lanes
+        mask = Signal(samples)
+        rest = self._walk.samples[: samples.bit_length() - 1]
+        m.d.sync += [bit.eq((rest == 0) | (rest > lane)) for lane, bit in enumerate(mask)]
+        return mask
+
+    def _connect_lanes(self, m: Module, steps: list[data.View]) -> None:
+        """Give every lane its words and strobes, and the tail what they make of them."""
+        walk, tail, lane = self._walk, self._tail, self._lanes[0]
+        arrived = steps[self.read_latency]
+        present = arrived.peak | arrived.sum | arrived.delta
+        with_target = steps[self.read_latency - self.serial]
+        targets = with_target.peak | with_target.sum | with_target.delta
+        scanned = steps[self.read_latency + lane.scan_stage]
+        taken = steps[self.read_latency + lane.difference_stage]
+        exponentials = arrived.delta & walk.cross_entropy
+        strobes = {
+            "output": present & ~exponentials,
+            "delta": exponentials,
+            "target": targets & (with_target.first | ~walk.class_target),
+            "scan": Mux(walk.cross_entropy, scanned.peak, scanned.sum),
+            "first": scanned.first,
+            "tables": scanned.sum & walk.cross_entropy,
+            "exponential": scanned.delta & walk.cross_entropy,
+            "multiply": taken.sum | taken.delta,
+            "square": taken.sum,
+        }
+        class_number, one = Signal(lane.class_number.shape()), Signal(WORD_BITS)
+        domain = m.d.comb if self.serial else m.d.sync
+        domain += one.eq(1 << walk.fraction)
+        with m.If(targets):
+            m.d.sync += class_number.eq(Mux(with_target.first, 0, class_number + 1))
+        for k, lane in enumerate(self._lanes):
+            m.submodules[f"lane_{k}"] = lane
+            m.d.comb += [lane.step[name].eq(strobe) for name, strobe in strobes.items()]
+            m.d.comb += [
+                lane.output.eq(self.read_output.data[k]),
+                lane.target.eq(self.read_target.data[k]),
+                lane.delta.eq(self.read_delta.data[k]),
+                lane.class_number.eq(class_number),
+                lane.class_target.eq(walk.class_target),
+                lane.one.eq(one),
+                lane.residual.eq(walk.residual),
+                lane.scale.eq(tail.scales[k]),
+                lane.side.eq(tail.side if k == 0 else 0),
+                lane.a.eq(tail.reciprocal),
+                lane.b.eq(walk.residual),
+                tail.products[k].eq(lane.product),
+                tail.surprises[k].eq(lane.surprise),
+            ]
+            onehot: Value = lane.onehot
+            if self.config.cross_entropy:
+                for stage in range(lane.difference_stage, lane.product_stage):
+                    later = Signal(name=f"onehot_{k}_{stage + 1}", reset_less=True)
+                    m.d.sync += later.eq(onehot)
+                    onehot = later
+            m.d.comb += tail.onehots[k].eq(onehot)
+
+    def _write(self, m: Module) -> None:
+        """Where the tail's words go: class after class, tile after tile."""
+        tail, port = self._tail, self.write_delta
+        i = self.instruction
+        lane_bits = self.config.lanes.bit_length() - 1
+        base, stride = Signal(port.tile.shape()), Signal(port.tile.shape())
+        class_number = Signal(range(self.config.max_outputs))
+        m.d.comb += [
+            port.mask.eq(tail.write),
+            port.tile.eq(base + class_number[lane_bits:]),
+            port.index.eq(class_number),
+            port.column.eq(1),
+        ]
+        for lane, word in enumerate(tail.words):
+            m.d.comb += port.data[lane].eq(word)
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [base.eq(i.dest_base), stride.eq(i.dest_outer)]
+        with m.Elif(tail.valid & tail.last & tail.is_delta):
+            m.d.sync += base.eq(base + stride)
+        with m.If(tail.valid):
+            m.d.sync += class_number.eq(Mux(tail.last, 0, class_number + 1))
+
+    def _count(self, m: Module, steps: list[data.View], ragged_mask: Signal) -> None:
+        """The command's results."""
+        walk, tail = self._walk, self._tail
+        strobe = steps[self.read_latency + self._lanes[0].difference_stage]
+        everyone = (1 << self.config.batch_lanes) - 1
+        mask = Mux(strobe.ragged, ragged_mask, everyone)
+        scanned = Mux(walk.cross_entropy, strobe.peak, strobe.sum)
+        counting = scanned & strobe.last & walk.class_target
+        hits = Signal(range(self.config.batch_lanes + 1))
+        hit = [lane.hit & bit & counting for lane, bit in zip(self._lanes, mask, strict=True)]
+        m.d.sync += hits.eq(sum(hit))
+        saturations = Signal(min(AMOUNT_BITS, SAMPLE_BITS + self.config.max_outputs.bit_length()))
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [self.correct.eq(0), saturations.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                self.correct.eq(self.correct + hits),
+                saturations.eq(saturations + tail.saturated),
+            ]
+        m.d.comb += [
+            self.busy.eq(walk.busy),
+            self.done.eq(walk.done),
+            self.loss.eq(tail.loss),
+            self.samples.eq(walk.samples),
+            self.report.valid.eq(walk.done),
+            self.report.statistic.eq(walk.statistic),
+            self.report.amount.eq(saturations),
+        ]
