@@ -1,20 +1,41 @@
 """The instructions of one batch: training, evaluation or prediction.
 
-    train      ACQUIRE  FORWARD...  FORWARD/LOSS  BACKWARD...  GRADIENT...  RELEASE  LOOP  END
-    evaluate   ACQUIRE  FORWARD...  FORWARD/LOSS                            RELEASE  LOOP  END
-    predict    ACQUIRE  FORWARD...                                          RELEASE  END
+    train      ACQUIRE  FORWARD and LOSS  BACKWARD...  GRADIENT...  RELEASE  LOOP  END
+    evaluate   ACQUIRE  FORWARD and LOSS                            RELEASE  LOOP  END
+    predict    ACQUIRE  FORWARD...                                  RELEASE  END
 
-The last layer's FORWARD is cut into chunks of whole batch tiles, so that the loss unit works on
-one while the array computes the next.
+The results of an array command can be read about 40 cycles after its last operands. To keep the
+array at work meanwhile, FORWARD is cut into chunks of whole batch tiles, c, and the layers go over
+them one behind the other; so does the loss unit, which works beside the array:
+
+    F1(0) | F1(1) F2(0) | F1(2) L(0) F2(1) | F1(3) L(1) F2(2) | F2(3) L(2) L(3)
+
+BACKWARD of three layers and more goes in the same way. Why a command waits, and for what:
+
+    first FORWARD   no array command open: while GRADIENT updates weights it reads WEIGHT too
+    F(l, c)         F(l - 1, c), whose ACTIVATION it reads
+    L(c)            the FORWARD whose OUTPUT it reads; and for the loss unit
+    B(last, c)      the loss unit, not only for its result: both read and write DELTA; and every
+                    FORWARD, whose ACTIVATION gates it
+    B(l, c)         B(l + 1, c), whose DELTA it reads
+    first GRADIENT  every BACKWARD, for DELTA; and because it reads ACTIVATION by the port by which
+                    their gates do, and they WEIGHT by that of its updates; without any, LOSS
+    others          nothing: array commands read their operands in order
+
+Array commands finish in order. To wait for one is therefore to start when no more are open than
+were started after it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
+from typing import NamedTuple
 
 from host.memory_map import CompileError, MemoryMap, Tensor
 from host.network import Network
 from hw.config import DeviceConfig
 from hw.isa import (
+    ARRAY_OPCODES,
     NO_WAIT,
     SATURATION_COUNTERS,
     Destination,
@@ -41,6 +62,44 @@ class Mode(Enum):
     PREDICT = "predict"
 
 
+class Chunk(NamedTuple):
+    """Samples of a batch that are computed by one command, from batch tile `first` on."""
+
+    first: int
+    samples: int
+
+
+class Schedule:
+    """Instructions in the order of their start, with what each of them waits for.
+
+    Attributes
+    ----------
+    instructions: what was added
+    """
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self._started = 0
+
+    def add(self, instruction: Instruction, *, after: int | None = None) -> int:
+        """Append an instruction that waits for the array command `after`, a number or None.
+
+        Returns the number of the array command that was added last.
+        """
+        wait = NO_WAIT if after is None else min(self._started - 1 - after, NO_WAIT - 1)
+        self.instructions.append(replace(instruction, wait_array=wait))
+        self._started += instruction.opcode in ARRAY_OPCODES
+        return self._started - 1
+
+
+def wave(layers: Sequence[int], chunks: Sequence[Chunk]) -> Iterator[tuple[int, Chunk]]:
+    """Every layer of every chunk, each layer one chunk behind the one before."""
+    for slot in range(len(chunks) + len(layers) - 1):
+        for behind, layer in enumerate(layers):
+            if 0 <= slot - behind < len(chunks):
+                yield layer, chunks[slot - behind]
+
+
 class BatchProgram:
     """Writes the instructions for batches of one size.
 
@@ -49,7 +108,7 @@ class BatchProgram:
     network, config, memory: what is computed, on what, and where its tensors lie
     samples: samples of the batch
     momentum: whether GRADIENT keeps a momentum
-    chunks: most chunks of the last layer
+    chunks: most chunks that FORWARD is cut into
     """
 
     def __init__(
@@ -68,51 +127,81 @@ class BatchProgram:
 
     def instructions(self, mode: Mode, start: int) -> list[Instruction]:
         """The program of `mode`, to stand at index `start` of the program memory."""
-        last = self._network.layers
-        program = [Instruction(opcode=Opcode.ACQUIRE, columns=self._samples)]
-        program += [self._forward(layer, 0, self._samples) for layer in range(1, last)]
-        if mode == Mode.PREDICT:
-            program.append(self._forward(last, 0, self._samples))
-        else:
-            program += self._output_and_loss()
+        schedule = Schedule()
+        schedule.add(Instruction(opcode=Opcode.ACQUIRE, columns=self._samples))
+        computed = self._add_forward(schedule, loss=mode != Mode.PREDICT)
         if mode == Mode.TRAIN:
-            program += [self._backward(layer) for layer in range(last, 1, -1)]
-            program += [self._gradient(layer) for layer in range(last, 0, -1)]
-        program.append(Instruction(opcode=Opcode.RELEASE))
+            self._add_learning(schedule, computed)
+        schedule.add(Instruction(opcode=Opcode.RELEASE))
         if mode != Mode.PREDICT:
-            program.append(Instruction(opcode=Opcode.LOOP, rows=start))
-        program.append(Instruction(opcode=Opcode.END))
-        return program
+            schedule.add(Instruction(opcode=Opcode.LOOP, rows=start))
+        schedule.add(Instruction(opcode=Opcode.END))
+        return schedule.instructions
 
-    def _output_and_loss(self) -> Iterator[Instruction]:
-        """F(0), then F(c+1), L(c) for every chunk, so that the array is one chunk ahead."""
+    def _add_forward(self, schedule: Schedule, *, loss: bool) -> int:
+        """FORWARD of all layers, and LOSS of a chunk one array command behind its output.
+
+        Returns the number of the last array command.
+        """
         last = self._network.layers
-        chunks = list(self._cut())
-        yield self._forward(last, *chunks[0])
-        for index, chunk in enumerate(chunks):
-            ahead = chunks[index + 1 : index + 2]
-            for following in ahead:
-                yield self._forward(last, *following)
-            yield self._loss(*chunk, wait_array=len(ahead))
+        done: dict[Chunk, int] = {}
+        outputs: list[Chunk] = []
+        command = -1
+        for layer, chunk in wave(range(1, last + 1), self._forward_chunks()):
+            after = done.get(chunk, -1 if command < 0 else None)
+            command = schedule.add(self._forward(layer, chunk), after=after)
+            done[chunk] = command
+            while loss and outputs:
+                ready = outputs.pop(0)
+                schedule.add(self._loss(ready), after=done[ready])
+            if layer == last:
+                outputs.append(chunk)
+        for ready in outputs if loss else ():
+            schedule.add(self._loss(ready), after=done[ready])
+        return command
 
-    def _cut(self) -> Iterator[tuple[int, int]]:
-        """(first batch tile, samples) of each chunk."""
-        batch_lanes = self._config.batch_lanes
-        batch_tiles = tiles(self._samples, batch_lanes)
+    def _add_learning(self, schedule: Schedule, computed: int) -> None:
+        """BACKWARD of all layers but the first, then GRADIENT of all; `computed` ends FORWARD."""
+        last = self._network.layers
+        done: dict[Chunk, int] = {}
+        command = computed
+        for layer, chunk in wave(range(last, 1, -1), self._backward_chunks()):
+            after = done.get(chunk, computed if layer == last else None)
+            command = schedule.add(self._backward(layer, chunk), after=after)
+            done[chunk] = command
+        for layer in range(last, 0, -1):
+            schedule.add(self._gradient(layer), after=command if layer == last else None)
+
+    def _forward_chunks(self) -> list[Chunk]:
+        """The last two are single batch tiles, as the array has to wait for the last LOSS."""
+        batch_tiles = tiles(self._samples, self._config.batch_lanes)
         count = min(self._chunks, batch_tiles)
-        edges = [batch_tiles * index // count for index in range(count + 1)]
-        for first, end in zip(edges, edges[1:], strict=False):
-            yield first, min(end * batch_lanes, self._samples) - first * batch_lanes
+        single = min(2, count - 1)
+        return self._cut((*spread(batch_tiles - single, count - single), *(1,) * single))
 
-    def _forward(self, layer: int, first: int, samples: int) -> Instruction:
+    def _backward_chunks(self) -> list[Chunk]:
+        """Two are enough for one to be computed while the other's results are written."""
+        batch_tiles = tiles(self._samples, self._config.batch_lanes)
+        useful = 2 if self._network.layers > 2 else 1
+        return self._cut(spread(batch_tiles, min(useful, self._chunks, batch_tiles)))
+
+    def _cut(self, sizes: Iterable[int]) -> list[Chunk]:
+        """Chunks of so many batch tiles each."""
+        batch_lanes = self._config.batch_lanes
+        chunks, first = [], 0
+        for size in sizes:
+            samples = min((first + size) * batch_lanes, self._samples) - first * batch_lanes
+            chunks.append(Chunk(first, samples))
+            first += size
+        return chunks
+
+    def _forward(self, layer: int, chunk: Chunk) -> Instruction:
         network, memory = self._network, self._memory
         w, x = memory.weights[layer - 1], self._activation(layer - 1)
         y = self._activation(layer)
         hidden = layer < network.layers
         return Instruction(
             opcode=Opcode.FORWARD,
-            wait_array=0 if first == 0 else NO_WAIT,
-            wait_loss=1 if layer == 1 and first == 0 else 0,
             activation=network.activations[layer - 1],
             source=Source.INPUT if layer == 1 else Source.ACTIVATION,
             destination=Destination.ACTIVATION if hidden else Destination.OUTPUT,
@@ -121,20 +210,20 @@ class BatchProgram:
             fraction=y.fmt.fraction,
             statistic=self._statistic(layer, "activation"),
             rows=network.sizes[layer],
-            columns=samples,
+            columns=chunk.samples,
             depth=network.sizes[layer - 1] + 1,
             left_base=w.layout.base,
             left_inner=w.layout.stride,
             left_depth=1,
-            right_base=x.layout.base + first * x.layout.stride,
+            right_base=x.layout.base + chunk.first * x.layout.stride,
             right_outer=x.layout.stride,
             right_depth=1,
-            dest_base=y.layout.base + first * y.layout.stride,
+            dest_base=y.layout.base + chunk.first * y.layout.stride,
             dest_outer=y.layout.stride,
             dest_inner=1,
         )
 
-    def _loss(self, first: int, samples: int, *, wait_array: int) -> Instruction:
+    def _loss(self, chunk: Chunk) -> Instruction:
         network, memory = self._network, self._memory
         y, target, delta = memory.output, memory.targets[0], memory.deltas[-1]
         if network.loss == Loss.CROSS_ENTROPY:
@@ -144,7 +233,6 @@ class BatchProgram:
         one = 1 << RESIDUAL_FRACTION_BITS
         return Instruction(
             opcode=Opcode.LOSS,
-            wait_array=wait_array,
             wait_loss=1,
             activation=network.loss,
             class_target=int(network.class_target),
@@ -152,24 +240,23 @@ class BatchProgram:
             fraction=y.fmt.fraction,
             statistic=self._statistic(network.layers, "delta"),
             rows=network.sizes[-1],
-            columns=samples,
-            left_base=target.layout.base + first * target.layout.stride,
+            columns=chunk.samples,
+            left_base=target.layout.base + chunk.first * target.layout.stride,
             left_depth=target.layout.stride,
-            right_base=y.layout.base + first * y.layout.stride,
+            right_base=y.layout.base + chunk.first * y.layout.stride,
             right_outer=y.layout.stride,
-            dest_base=delta.layout.base + first * delta.layout.stride,
+            dest_base=delta.layout.base + chunk.first * delta.layout.stride,
             dest_outer=delta.layout.stride,
             gate=round(one * (1 << self._log2_samples) / self._samples),
         )
 
-    def _backward(self, layer: int) -> Instruction:
+    def _backward(self, layer: int, chunk: Chunk) -> Instruction:
         """The delta of layer - 1."""
         network, memory = self._network, self._memory
         w, d = memory.weights[layer - 1], memory.deltas[layer - 1]
         x, result = self._activation(layer - 1), memory.deltas[layer - 2]
         return Instruction(
             opcode=Opcode.BACKWARD,
-            wait_array=0,
             wait_loss=1,
             activation=network.activations[layer - 2],
             shift=self._shift("BACKWARD", layer, w.fmt.fraction),
@@ -177,18 +264,18 @@ class BatchProgram:
             fraction=x.fmt.fraction,
             statistic=self._statistic(layer - 1, "delta"),
             rows=network.sizes[layer - 1],
-            columns=self._samples,
+            columns=chunk.samples,
             depth=network.sizes[layer],
             left_base=w.layout.base,
             left_inner=1,
             left_depth=w.layout.stride,
-            right_base=d.layout.base,
+            right_base=d.layout.base + chunk.first * d.layout.stride,
             right_outer=d.layout.stride,
             right_depth=1,
-            dest_base=result.layout.base,
+            dest_base=result.layout.base + chunk.first * result.layout.stride,
             dest_outer=result.layout.stride,
             dest_inner=1,
-            gate=x.layout.base,
+            gate=x.layout.base + chunk.first * x.layout.stride,
         )
 
     def _gradient(self, layer: int) -> Instruction:
@@ -197,11 +284,9 @@ class BatchProgram:
         x = self._activation(layer - 1)
         target = network.formats.momentum.fraction + GRADIENT_GUARD_BITS
         shift = d.fmt.fraction + x.fmt.fraction + self._log2_samples - target
-        first = layer == network.layers
         return Instruction(
             opcode=Opcode.GRADIENT,
-            wait_array=0 if first else NO_WAIT,
-            wait_loss=1 if first else 0,
+            wait_loss=int(layer == network.layers),
             source=Source.INPUT if layer == 1 else Source.ACTIVATION,
             use_momentum=int(self._momentum),
             shift=self._shift("GRADIENT", layer, shift),
@@ -242,6 +327,11 @@ class BatchProgram:
     @staticmethod
     def _statistic(layer: int, name: str) -> int:
         return statistic_index(layer, name)
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` whole numbers, as equal as can be, that make `total`; the larger ones first."""
+    return [(total + count - 1 - index) // count for index in range(count)]
 
 
 def statistic_index(layer: int, name: str) -> int:

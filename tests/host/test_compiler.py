@@ -9,14 +9,17 @@ from host.network import Formats, Network, Rule, dense
 from host.program import Mode
 from hw.config import CONFIGURATIONS, configuration, region_words
 from hw.isa import (
+    ARRAY_OPCODES,
     NO_WAIT,
     Activation,
+    Destination,
     Instruction,
     Loss,
     Opcode,
     Region,
     Register,
     SampleFormat,
+    Source,
 )
 from hw.numbers import Format
 
@@ -40,32 +43,98 @@ def regression(sizes=(4, 8, 2), **options) -> Network:
 
 def test_training_program_in_order():
     compiled = digits()
-    opcodes = "".join(Opcode(i.opcode).name[0] for i in compiled.instructions)
-    assert opcodes == "AF" + "FFLFLFLL" + "B" + "GG" + "RLE"
-    output = compiled.instructions[2:10]
-    waits = [(i.wait_array, i.wait_loss) for i in output]
-    other = (NO_WAIT, 0)
-    assert waits == [(0, 0), other, (1, 1), other, (1, 1), other, (1, 1), (0, 1)]
+    listed = [i.opcode for i in compiled.instructions]
+    opcodes = "".join(Opcode(opcode).name[0] for opcode in listed)
+    assert opcodes == "A" + "FF" + "FFLF" + "FLFF" + "LL" + "B" + "GG" + "RLE"
+    waits = [(i.wait_array, i.wait_loss) for i in compiled.instructions[1:16]]
+    free = (NO_WAIT, 0)
+    assert waits == [
+        *[(0, 0), free],
+        *[(1, 0), free, (1, 1), (2, 0)],
+        *[free, (1, 1), (2, 0), (1, 0)],
+        *[(1, 1), (0, 1)],
+        (0, 1),
+        *[(0, 1), free],
+    ]
+    depths = [i.depth for i in compiled.instructions if i.opcode == Opcode.FORWARD]
+    assert depths == [65, 65, 33, 65, 33, 65, 33, 33]
     loop = compiled.instructions[-2]
     assert (loop.opcode, loop.rows) == (Opcode.LOOP, compiled.entry(Mode.TRAIN, 32))
-    assert compiled.instructions[1].wait_loss == 1
     gradients = [i for i in compiled.instructions if i.opcode == Opcode.GRADIENT]
-    assert [(g.wait_array, g.wait_loss) for g in gradients] == [(0, 1), other]
     assert [g.statistic for g in gradients] == [7, 2]
 
 
-@pytest.mark.parametrize("size", [1, 7, 8, 9, 31, 32, 33, 40])
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("size", [1, 8, 17, 40])
+@pytest.mark.parametrize("sizes", [(6, 3), (9, 8, 2), (5, 17, 9, 3), (4, 7, 8, 9, 3)])
+def test_every_read_waits_for_the_write_before_it(sizes, size, mode):
+    compiled = compile_network(dense(sizes), SGD, config=ECP5, **{mode.value: (size,)})
+    # By tile: the number of the array command that wrote it, or None for LOSS.
+    started, finished, loss_idle = 0, 0, True
+    written: dict[tuple[str, int], int | None] = {}
+    for i in compiled.instructions:
+        if i.wait_array != NO_WAIT:
+            finished = max(finished, started - i.wait_array)
+        loss_idle = loss_idle or bool(i.wait_loss)
+        for tile in tiles_read(i):
+            number = written.get(tile, 0)
+            assert loss_idle if number is None else number <= finished, (i, tile)
+        if i.opcode in ARRAY_OPCODES:
+            started += 1
+            written |= dict.fromkeys(tiles_written(i), started)
+        if i.opcode == Opcode.LOSS:
+            loss_idle = False
+            written |= dict.fromkeys(tiles_written(i), None)
+
+
+def tiles_read(i: Instruction) -> set[tuple[str, int]]:
+    """Tiles of OUTPUT, ACTIVATION and DELTA that a command of an 8x8 array reads."""
+    rows, columns, depth = (-(-n // 8) for n in (i.rows, i.columns, i.depth))
+    if i.opcode == Opcode.LOSS:
+        return {("OUTPUT", i.right_base + c * i.right_outer + r) for c, r in grid(columns, rows)}
+    right = "ACTIVATION" if i.source == Source.ACTIVATION else "INPUT"
+    found = set()
+    if i.opcode == Opcode.BACKWARD:
+        right = "DELTA"
+        found = {("ACTIVATION", i.gate + c * i.dest_outer + r) for c, r in grid(columns, rows)}
+    if i.opcode == Opcode.GRADIENT:
+        found = {("DELTA", i.left_base + r + k * i.left_depth) for r, k in grid(rows, depth)}
+    if i.opcode in ARRAY_OPCODES:
+        for c, k in grid(columns, depth):
+            found.add((right, i.right_base + c * i.right_outer + k * i.right_depth))
+    return {tile for tile in found if tile[0] != "INPUT"}
+
+
+def tiles_written(i: Instruction) -> set[tuple[str, int]]:
+    """Tiles of OUTPUT, ACTIVATION and DELTA that a command of an 8x8 array writes."""
+    if i.opcode == Opcode.GRADIENT:
+        return set()
+    region = "OUTPUT" if i.destination == Destination.OUTPUT else "ACTIVATION"
+    if i.opcode != Opcode.FORWARD:
+        region = "DELTA"
+    rows, columns = -(-i.rows // 8), -(-i.columns // 8)
+    return {(region, i.dest_base + c * i.dest_outer + r) for c, r in grid(columns, rows)}
+
+
+def grid(*shape: int) -> list[tuple[int, ...]]:
+    return list(np.ndindex(*shape))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 31, 32, 33, 40, 100])
 def test_chunks_cover_the_batch_once(size):
     compiled = digits(train=(size,))
     loss = [i for i in compiled.instructions if i.opcode == Opcode.LOSS]
-    output = [i for i in compiled.instructions if i.opcode == Opcode.FORWARD][1:]
-    assert len(loss) == len(output) == min(4, -(-size // 8))
-    assert [i.columns for i in loss] == [i.columns for i in output]
+    forward = [i for i in compiled.instructions if i.opcode == Opcode.FORWARD]
+    hidden, output = ([i for i in forward if i.depth == depth] for depth in (65, 33))
+    assert len(loss) == len(output) == len(hidden) == min(4, -(-size // 8))
+    assert [i.columns for i in loss] == [i.columns for i in output] == [i.columns for i in hidden]
+    assert all(i.columns <= 8 for i in loss[-2:])
     assert sum(i.columns for i in loss) == size
     expected = 0
-    for lo, fo in zip(loss, output, strict=True):
+    for lo, fo, hi in zip(loss, output, hidden, strict=True):
         assert lo.right_base == fo.dest_base == expected * lo.right_outer
         assert lo.left_base == expected and fo.right_base == expected * fo.right_outer
+        assert hi.dest_base == fo.right_base and hi.right_base == expected * hi.right_outer
         expected += -(-lo.columns // 8)
     residual = loss[0].gate / 2**15
     assert abs(residual * size - 2 ** (size.bit_length() - 1)) <= size * 2**-16
@@ -184,9 +253,7 @@ def test_programs_and_sizes_are_refused():
     text = refusal(regression((2, 2)), UP5K, train=tuple(range(1, 12)))
     assert "instructions, up5k-4x2 has 64" in text
     for size in (0, -1, 2.5):
-        assert "whole number of samples >= 1 to train" in refusal(
-            regression(), ECP5, train=(size,)
-        )
+        assert "whole number of samples >= 1 to train" in refusal(regression(), ECP5, train=(size,))
     with pytest.raises(CompileError, match="at least one batch size"):
         compile_network(regression(), SGD, config=ECP5)
 
