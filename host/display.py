@@ -110,7 +110,10 @@ def summary(values: dict[str, Any]) -> Table:
         used = values["mac_utilisation"]
         table.add_row("cycles per sample", f"{values['cycles_per_sample']:.1f}")
         table.add_row("MAC utilisation", f"{100 * used:.1f} % of a training step")
-        table.add_row("waited for samples", f"{values['waiting']:,} of {values['cycles']:,} cycles")
+        table.add_row(
+            "waited for samples",
+            f"{values['waiting']:,} cycles, besides {values['cycles']:,} of work",
+        )
     hot = {name: count for name, count in values["saturations"].items() if count}
     table.add_row("saturations", ", ".join(f"{n} {c:,}" for n, c in hot.items()) or "none")
     table.add_row("time", f"{values['seconds']:.1f} s to train {values['samples']:,} samples")
