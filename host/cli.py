@@ -106,7 +106,7 @@ def train_command(
         out.print(summary(results(experiment, outcome)))
         out.print(f"\nresults in {out_dir}/result.json, weights in {out_dir}/weights.npz")
         if outcome.interrupted:
-            errors.print(f"interrupted after {len(outcome.epochs)} epochs; the device is stopped")
+            errors.print(f"interrupted after {_epochs(outcome)}; the device is stopped")
             raise typer.Exit(INTERRUPTED)
         if verify:
             other = "golden" if device != "golden" else "sim"
@@ -115,6 +115,12 @@ def train_command(
                 f"replayed on {other}: identical in all {words:,} words of memories, LFSRs and "
                 "counters"
             )
+
+
+def _epochs(outcome: Outcome) -> str:
+    """How many epochs, in words."""
+    count = len(outcome.epochs)
+    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def _refuse_file(folder: Path) -> None:
@@ -218,19 +224,22 @@ def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
         if outcome.interrupted:
             raise KeyboardInterrupt
         _replay(experiment, (names[0], final), names[1])
-        return f"at the end of {len(outcome.epochs)} epochs"
+        return f"at the end of {_epochs(outcome)}"
     from sim.compare import Every as Moment
     from sim.compare import Lockstep
 
     memory = experiment.plan.compiled.memory
+    extents = dict.fromkeys(TILE_REGIONS, 0)
+    for tensor in memory:
+        extents[tensor.region] = max(extents[tensor.region], tensor.start + tensor.words)
     moment = Moment.COMMAND if every == Every.COMMAND else Moment.PROGRAM
     with _open(names[0], experiment) as left, _open(names[1], experiment) as right:
-        pair = Lockstep(left, right, every=moment, locate=memory.locate)
+        pair = Lockstep(left, right, every=moment, locate=memory.locate, extents=extents)
         with TrainingDisplay(out, experiment).showing("comparing", quiet=True) as display:
             outcome = train(experiment, pair, report=display.epoch)
         if outcome.interrupted:
             raise KeyboardInterrupt
-    epochs = f"{len(outcome.epochs)} epochs"
+    epochs = _epochs(outcome)
     if every == Every.COMMAND:
         return f"after every one of {pair.commands:,} commands of {epochs}"
     return f"after every program of {epochs}"
