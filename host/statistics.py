@@ -1,6 +1,7 @@
 """What a device has counted, and what that means for a network: loss, accuracy, utilisation."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,10 @@ def accuracy(network: Network, counts: Counts) -> float | None:
 def useful_macs(network: Network) -> int:
     """Multiply-accumulates that learning one sample takes: forward, dX and dW.
 
-    Forward and dW have n_l (n_{l-1} + 1) each, as a bias is a weight; dX has n_l n_{l-1} for every
-    layer but the first.
+    A layer has n_l n_{l-1} of each, the first one no dX. Biases are additions, and not counted.
     """
-    shapes = network.weight_shapes
-    forward = sum(rows * columns for rows, columns in shapes)
-    backward = sum(rows * (columns - 1) for rows, columns in shapes[1:])
-    return 2 * forward + backward
+    products = [outputs * inputs for inputs, outputs in pairwise(network.sizes)]
+    return 3 * sum(products) - products[0]
 
 
 def mac_utilisation(network: Network, config: DeviceConfig, counts: Counts) -> float | None:
