@@ -17,8 +17,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.config import DeviceConfig
+from hw.host_bus import WORD_ADDRESS_BITS, HostBus
 from hw.isa import IDENTITY_BYTES, INPUT_BUFFERS, Region, State
-from hw.link_executor import WORD_ADDRESS_BITS, HostBus, RequestExecutor
+from hw.link_executor import RequestExecutor
 from hw.link_receiver import FrameReceiver
 from hw.link_sender import AnswerSender
 from hw.loader import SAMPLE_BYTE

@@ -1,7 +1,7 @@
 """Carries out checked frames one after the other: the part of the link that knows the commands.
 
     frame ---> sequence, kind, length --> refuse
-    payload -> address, count --> bound check (3 cycles) --> refuse
+    payload -> address, count --> bound check (2 cycles) --> refuse
          |                                +--> bus: words written, a word every 2 cycles
          |                                +--> bus: words read ----+--> response
          +--> samples                     identity, last sequence --+   answer
@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
+from hw.host_bus import WORD_ADDRESS_BITS, WORD_BYTES, BoundCheck, HostBus
 from hw.isa import (
     ADDRESS_BYTES,
     IDENTITY_BYTES,
@@ -28,39 +29,8 @@ from hw.isa import (
 from hw.link_receiver import frame_header
 from hw.link_sender import ResponseWrite, answer_header
 from hw.loader import SAMPLE_BYTE
-from hw.numbers import WORD_BITS
 
-WORD_BYTES = WORD_BITS // 8
 COUNT_BYTES = 2
-WORD_ADDRESS_BITS = 8 * (ADDRESS_BYTES - 1)
-
-ALWAYS_OPEN = (Region.REGISTERS, Region.COUNTERS)
-"""Regions that answer while a program runs."""
-READ_ONLY = (Region.COUNTERS,)
-
-
-class HostBus(wiring.Signature):
-    """The host's way to every register and memory, word by word.
-
-    Members
-    -------
-    region, address: of the word to write or to read
-    write_enable, write_data: write the word in this cycle
-    read_enable: read it; its value is on `read_data` a fixed number of cycles later, the link's
-        `read_latency` (1: a synchronous memory without further registers), for one cycle
-    """
-
-    def __init__(self):
-        super().__init__(
-            {
-                "region": Out(8),
-                "address": Out(WORD_ADDRESS_BITS),
-                "write_enable": Out(1),
-                "write_data": Out(WORD_BITS),
-                "read_enable": Out(1),
-                "read_data": In(WORD_BITS),
-            }
-        )
 
 
 class RequestExecutor(wiring.Component):
@@ -99,9 +69,8 @@ class RequestExecutor(wiring.Component):
     ):
         self._config = config
         self._identity = identity
-        self._regions = {region: words for region, words in regions.items() if words}
         self._read_latency = read_latency
-        self._address_bits = min(WORD_ADDRESS_BITS, max(self._regions.values()).bit_length())
+        self._bounds = BoundCheck(config=config, regions=regions)
         super().__init__(
             {
                 "frame": In(stream.Signature(frame_header(config))),
@@ -126,13 +95,12 @@ class RequestExecutor(wiring.Component):
         self._place = Signal(range(max(ADDRESS_BYTES, self.SETTLE)))
         self._fetching = Signal()
         self._arrival = Signal()
-        self._open = Signal()
         self._far = Signal()
-        illegal = self._bound_check(m)
+        self._check_bounds(m)
         m.d.comb += self.samples.p.data.eq(self.payload.payload)
         m.d.sync += self.bus.write_enable.eq(0)
         with m.If(self.bus.write_enable | self.bus.read_enable):
-            address = self.bus.address[: self._address_bits]
+            address = self.bus.address[: self._bounds.address_bits]
             m.d.sync += address.eq(address + 1)
         m.d.comb += self._empty.eq(self._left == 0)
         taken = self.payload.valid & self.payload.ready
@@ -142,7 +110,7 @@ class RequestExecutor(wiring.Component):
             self._idle(m)
             self._check(m)
             self._pass_samples(m)
-            self._take_address(m, illegal)
+            self._take_address(m)
             self._write_words(m)
             self._answer(m)
         self._fill_response(m, identify=fsm.ongoing("IDENTIFY"), sequence=fsm.ongoing("SEQUENCE"))
@@ -223,15 +191,15 @@ class RequestExecutor(wiring.Component):
             with m.If(samples.ready):
                 m.next = "ANSWER"
 
-    def _take_address(self, m: Module, illegal: Signal) -> None:
+    def _take_address(self, m: Module) -> None:
         """Shift the address in, for READ the count too, and wait for the verdict."""
         bus, payload, left = self.bus, self.payload, self._left
         byte = payload.payload
         parts = [
-            bus.address[low : max(low, min(low + 8, self._address_bits))]
+            bus.address[low : max(low, min(low + 8, self._bounds.address_bits))]
             for low in range(0, WORD_ADDRESS_BITS, 8)
         ]
-        parts.append(bus.region[: max(Region).bit_length()])
+        parts.append(bus.region[: len(self._bounds.region)])
         with m.State("ADDRESS"):
             m.d.comb += payload.ready.eq(1)
             with m.If(payload.valid):
@@ -264,9 +232,9 @@ class RequestExecutor(wiring.Component):
             m.next = "DECIDE"
         with m.State("DECIDE"):
             m.d.sync += self._place.eq(0)
-            with m.If(illegal):
+            with m.If(self._bounds.illegal | self._far):
                 self._refuse(m, Status.BAD_ADDRESS)
-            with m.Elif(self.running & ~self._open):
+            with m.Elif(self.running & ~self._bounds.open):
                 self._refuse(m, Status.BUSY)
             with m.Elif(self._kind == Request.WRITE):
                 m.next = "WRITE_LOW"
@@ -275,29 +243,15 @@ class RequestExecutor(wiring.Component):
             with m.Else():
                 m.next = "READ"
 
-    def _bound_check(self, m: Module) -> Signal:
-        """Whether the request leaves its region, 2 cycles after address and count are there."""
-        bus = self.bus
-        bits = self._address_bits
-        end = Signal(max(bits, len(self._left) - 1) + 1)
-        limit = Signal(range(max(self._regions.values()) + 1))
-        missing, illegal = Signal(), Signal()
-        m.d.sync += [
-            end.eq(bus.address[:bits] + self._left // WORD_BYTES),
-            limit.eq(0),
-            missing.eq(1),
-            self._open.eq(0),
-            illegal.eq((end > limit) | missing | self._far),
+    def _check_bounds(self, m: Module) -> None:
+        """The verdict is there when the states SUM and COMPARE have passed."""
+        m.submodules.bounds = bounds = self._bounds
+        m.d.comb += [
+            bounds.region.eq(self.bus.region),
+            bounds.address.eq(self.bus.address),
+            bounds.words.eq(self._left // WORD_BYTES),
+            bounds.write.eq(self._kind == Request.WRITE),
         ]
-        with m.Switch(bus.region):
-            for region, words in self._regions.items():
-                with m.Case(region):
-                    m.d.sync += [
-                        limit.eq(words),
-                        missing.eq((region in READ_ONLY) & (self._kind == Request.WRITE)),
-                        self._open.eq(region in ALWAYS_OPEN),
-                    ]
-        return illegal
 
     def _write_words(self, m: Module) -> None:
         """Put the payload's words on the bus, then give the last one time to take effect."""
