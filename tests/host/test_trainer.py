@@ -122,7 +122,8 @@ def test_useful_macs_are_those_of_forward_backward_and_gradient():
     assert useful_macs(plan.network) == 2 * first + 3 * second
     totals = {**Counts.zero().totals, "cycles": 100, "waiting": 20, "samples": 10}
     counts = Counts(totals, Counts.zero().saturations)
-    assert mac_utilisation(plan.network, CONFIG, counts) == 10 * (2 * first + 3 * second) / (64 * 80)
+    expected = 10 * (2 * first + 3 * second) / (64 * 80)
+    assert mac_utilisation(plan.network, CONFIG, counts) == expected
     assert mac_utilisation(plan.network, CONFIG, Counts.zero()) is None
 
 
