@@ -19,8 +19,8 @@ from hw.epilogue import Epilogue
 from hw.instruction import INSTRUCTION
 from hw.isa import WEIGHT_STATISTICS, Destination, Opcode, Region, Source
 from hw.mac_array import MacArray
-from hw.statistics import AMOUNT_BITS, ReportSignature
-from hw.tile_memory import TileMemory, TileRead, TileWrite
+from hw.statistics import ReportSignature, amount_bits
+from hw.tile_memory import TileMemory, TileRead, TileWrite, read_latency
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
 from hw.update_unit import UpdateUnit
 
@@ -73,14 +73,14 @@ class ArrayUnit(wiring.Component):
 
     Attributes
     ----------
-    OPERAND_LATENCY: cycles from a read to the operands at the array's inputs
+    operand_latency: cycles from a read to the operands at the array's inputs
     """
-
-    OPERAND_LATENCY = TileMemory.READ_LATENCY + 1
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self._walk = TileWalk(config=config, drain_latency=self.OPERAND_LATENCY + MacArray.LATENCY)
+        self._read_latency = read_latency(capture=config.capture_reads)
+        self.operand_latency = self._read_latency + 1
+        self._walk = TileWalk(config=config, drain_latency=self.operand_latency + MacArray.LATENCY)
         context = tile_context(config)
         same = ("opcode", "destination", "use_momentum", "statistic", "dest")
         self._tag = data.StructLayout(
@@ -90,8 +90,15 @@ class ArrayUnit(wiring.Component):
                 "final": 1,
             }
         )
-        self._epilogue = Epilogue(config=config, tag_width=self._tag.size)
-        self._update = UpdateUnit(config=config, read_latency=TileMemory.READ_LATENCY)
+        self._epilogue = Epilogue(
+            config=config,
+            tag_width=self._tag.size,
+            interval=config.epilogue_interval,
+            fabric_multipliers=config.epilogue_fabric,
+        )
+        self._update = UpdateUnit(
+            config=config, read_latency=self._read_latency, fabric=config.update_fabric
+        )
         tiles = region_tiles(config)
         members = {
             "instruction": In(INSTRUCTION),
@@ -161,7 +168,7 @@ class ArrayUnit(wiring.Component):
             self.read_activation.index.eq(walk.index),
             self.read_activation.column.eq(~walk.gradient),
         ]
-        latency = TileMemory.READ_LATENCY
+        latency = self._read_latency
         gradient = delayed(m, walk.gradient, latency)
         backward = delayed(m, walk.backward, latency)
         from_activation = delayed(m, from_activation, latency)
@@ -185,9 +192,7 @@ class ArrayUnit(wiring.Component):
             mac_array.interval.eq(delayed(m, walk.interval, latency + 1)),
         ]
 
-    def _drain(
-        self, m: Module, walk: TileWalk, mac_array: MacArray, epilogue: Epilogue
-    ) -> None:
+    def _drain(self, m: Module, walk: TileWalk, mac_array: MacArray, epilogue: Epilogue) -> None:
         """Columns of the array, with the context of their tile, into the epilogue."""
         contexts = Array(
             Signal(tile_context(self.config), name=f"context_{k}")
@@ -202,12 +207,15 @@ class ArrayUnit(wiring.Component):
         with m.If(mac_array.o_valid & (column == self.config.batch_lanes - 1)):
             m.d.sync += drained.eq(drained + 1)
 
-        gate = self.read_activation
-        with m.If(mac_array.o_valid & (context.opcode == Opcode.BACKWARD)):
+        # The gate is read so late that it comes when the epilogue takes it.
+        gate, wait = self.read_activation, Epilogue.GATE_OFFSET - self._read_latency
+        gated = delayed(m, mac_array.o_valid & (context.opcode == Opcode.BACKWARD), wait)
+        gate_tile, gate_row = delayed(m, context.gate, wait), delayed(m, column, wait)
+        with m.If(gated):
             m.d.comb += [
                 gate.enable.eq(1),
-                gate.tile.eq(context.gate),
-                gate.index.eq(column),
+                gate.tile.eq(gate_tile),
+                gate.index.eq(gate_row),
                 gate.column.eq(0),
             ]
         tag = Signal(self._tag)
@@ -229,11 +237,10 @@ class ArrayUnit(wiring.Component):
             epilogue.mask.eq(context.mask),
             epilogue.tag.eq(tag),
         ]
-        gates = delayed(m, gate.data, Epilogue.GATE_OFFSET - TileMemory.READ_LATENCY)
         for lane in range(self.config.lanes):
             m.d.comb += [
                 epilogue.accumulators[lane].eq(mac_array.o_column[lane]),
-                epilogue.gate[lane].eq(gates[lane]),
+                epilogue.gate[lane].eq(gate.data[lane]),
             ]
 
     def _write_words(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
@@ -312,8 +319,8 @@ class ArrayUnit(wiring.Component):
             (update.done, update.weight_saturations, update_ends, statistic + 2),
         )
         for report, (valid, count, end, place) in zip(self.reports, sources, strict=True):
-            total = Signal(AMOUNT_BITS)
-            amount = total + Mux(valid, count, 0)
+            total = Signal(amount_bits(self.config))
+            amount = (total + Mux(valid, count, 0))[: len(total)]
             m.d.sync += [
                 total.eq(Mux(end, 0, amount)),
                 report.valid.eq(end),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from hw.isa import COUNTER_WORDS, INPUT_BUFFERS, INSTRUCTION_WORDS, Region, Register
+from hw.numbers import WORD_BITS
 
 Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
 
@@ -41,6 +42,11 @@ class DeviceConfig:
     rate_width: significant bits of the mantissa of a rate, 8 to 16
     update_interval: cycles that the update unit takes for a vector of L weights; fewer than 3
         need more multipliers a lane (1: three, 3: one)
+    epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
+        or 4; its area is about inverse to it
+    update_fabric, epilogue_fabric: whether these units' multipliers are made of logic cells,
+        where the array leaves no block of the part for them
+    capture_reads: whether tile memories have a register behind each bank, for a faster clock
     frame_payload: most payload bytes of a frame, a power of two
     """
 
@@ -62,6 +68,10 @@ class DeviceConfig:
     cross_entropy: bool = True
     rate_width: int = 16
     update_interval: Literal[1, 3] = 1
+    epilogue_interval: int = 1
+    update_fabric: bool = False
+    epilogue_fabric: bool = False
+    capture_reads: bool = True
     frame_payload: int = 512
 
     def __post_init__(self) -> None:
@@ -78,6 +88,11 @@ class DeviceConfig:
             ("max_outputs", 1 <= self.max_outputs <= 128, "from 1 to 128"),
             ("rate_width", 8 <= self.rate_width <= 16, "from 8 to 16"),
             ("update_interval", self.update_interval in (1, 3), "1 or 3"),
+            (
+                "epilogue_interval",
+                self.epilogue_interval in (1, 2, 4) and self.epilogue_interval <= self.lanes,
+                f"1, 2 or 4 and at most lanes = {self.lanes}",
+            ),
             (
                 "frame_payload",
                 _is_power_of_two(self.frame_payload) and 64 <= self.frame_payload <= 4096,
@@ -114,6 +129,22 @@ class DeviceConfig:
         return replace(self, family=family)
 
 
+OPTIONS = {
+    "momentum": "momentum",
+    "sigmoid": "sigmoid and tanh",
+    "cross_entropy": "the softmax cross-entropy loss",
+}
+"""Features that a configuration may leave out, by the name of their flag."""
+
+
+def left_out(config: DeviceConfig) -> tuple[str, ...]:
+    """What a device of this configuration cannot do and another can."""
+    missing = [meaning for flag, meaning in OPTIONS.items() if not getattr(config, flag)]
+    if config.rate_width < WORD_BITS:
+        missing.append(f"bits of a rate's mantissa below the upper {config.rate_width}")
+    return tuple(missing)
+
+
 CONFIGURATIONS = {
     config.name: config
     for config in (
@@ -122,7 +153,8 @@ CONFIGURATIONS = {
             family="ice40",
             lanes=4,
             batch_lanes=2,
-            weight_tiles=48,
+            accumulator_width=38,
+            weight_tiles=64,
             input_tiles=32,
             target_tiles=16,
             activation_tiles=64,
@@ -135,6 +167,9 @@ CONFIGURATIONS = {
             cross_entropy=False,
             rate_width=8,
             update_interval=3,
+            epilogue_interval=4,
+            update_fabric=True,
+            capture_reads=False,
             frame_payload=64,
         ),
         DeviceConfig(
@@ -165,6 +200,7 @@ CONFIGURATIONS = {
             delta_tiles=128,
             program_length=128,
             update_interval=3,
+            epilogue_fabric=True,
         ),
     )
 }

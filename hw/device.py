@@ -22,7 +22,7 @@ from hw.loss_unit import LossUnit
 from hw.numbers import WORD_BITS
 from hw.sequencer import Sequencer
 from hw.statistics import Statistics
-from hw.tile_memory import Access, TileMemory
+from hw.tile_memory import Access, TileMemory, read_latency
 
 ROW, COLUMN = Access.ROW, Access.COLUMN
 
@@ -61,12 +61,10 @@ class Device(wiring.Component):
     state: the sequencer's State, for a board's lamps
     """
 
-    HOST_LATENCY = TileMemory.HOST_LATENCY + 1
-    """Cycles from a read on the host bus to its word."""
-
     def __init__(self, *, config: DeviceConfig, identity: bytes):
         self.config = config
         self.identity = identity
+        self.read_latency = read_latency(capture=config.capture_reads)
         self.memories = {
             region: TileMemory(
                 tiles=tiles,
@@ -74,6 +72,7 @@ class Device(wiring.Component):
                 lanes=config.lanes,
                 reads=ACCESSES[region][0],
                 writes=ACCESSES[region][1],
+                capture=config.capture_reads,
             )
             for region, tiles in region_tiles(config).items()
             if tiles
@@ -95,12 +94,12 @@ class Device(wiring.Component):
             config=config,
             identity=self.identity,
             regions=region_words(config),
-            read_latency=self.HOST_LATENCY,
+            read_latency=self.read_latency + 1,
         )
         m.submodules.loader = loader = Loader(config=config)
         m.submodules.sequencer = sequencer = Sequencer(config=config)
         m.submodules.array = array = ArrayUnit(config=config)
-        m.submodules.loss = loss = LossUnit(config=config)
+        m.submodules.loss = loss = LossUnit(config=config, read_latency=self.read_latency)
         m.submodules.statistics = statistics = Statistics(reporters=len(WEIGHT_STATISTICS) + 1)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
@@ -302,24 +301,28 @@ class Device(wiring.Component):
                     m.d.sync += register.eq(signal)
             with m.Default():
                 m.d.sync += register.eq(0)
-        # The word of each region, and how many cycles after its address it is there.
-        words: dict[Region, tuple[ValueLike, int]] = {
-            Region.REGISTERS: (register, 1),
-            Region.COUNTERS: (statistics.word, Statistics.READ_LATENCY),
-            Region.PROGRAM: (sequencer.program_read, Sequencer.READ_LATENCY),
-            Region.LFSR: (array.lfsr_read_data, LfsrBank.READ_LATENCY),
-        }
         for region, memory in self.memories.items():
             m.d.comb += [
                 memory.host.address.eq(bus.address),
                 memory.host.write_enable.eq(write[region]),
                 memory.host.write_data.eq(bus.write_data),
             ]
-            words[region] = (memory.host.read_data, TileMemory.HOST_LATENCY)
-        region = delayed(m, bus.region, TileMemory.HOST_LATENCY)
-        for each, (word, latency) in words.items():
-            with m.If(region == each):
-                m.d.sync += bus.read_data.eq(delayed(m, word, TileMemory.HOST_LATENCY - latency))
+        # The words of each region, by how many cycles after their address they are there.
+        arriving: list[tuple[int, dict[Region, ValueLike]]] = [
+            (1, {Region.REGISTERS: register}),
+            (LfsrBank.READ_LATENCY, {Region.LFSR: array.lfsr_read_data}),
+            (Statistics.READ_LATENCY, {Region.COUNTERS: statistics.word}),
+            (Sequencer.READ_LATENCY, {Region.PROGRAM: sequencer.program_read}),
+            (self.read_latency, {r: mem.host.read_data for r, mem in self.memories.items()}),
+        ]
+        word: ValueLike = 0
+        region, age = bus.region, 0
+        for latency, words in arriving:
+            word = delayed(m, word, latency - age) if age else word
+            region, age = delayed(m, region, latency - age), latency
+            for each, own in words.items():
+                word = Mux(region == each, own, word)
+        m.d.sync += bus.read_data.eq(word)
 
 
 def _written(bus: wiring.PureInterface, register: Register) -> Value:

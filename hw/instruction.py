@@ -2,6 +2,7 @@
 
 from amaranth.lib import data
 
+from hw.config import DeviceConfig, region_tiles
 from hw.isa import FIELDS, INSTRUCTION_WORDS
 from hw.numbers import WORD_BITS
 
@@ -9,3 +10,21 @@ INSTRUCTION = data.FlexibleLayout(
     INSTRUCTION_WORDS * WORD_BITS,
     {f.name: data.Field(f.width, f.word * WORD_BITS + f.low) for f in FIELDS},
 )
+
+LENGTHS = ("rows", "columns", "depth")
+TILES = (
+    *("left_base", "left_inner", "left_depth", "right_base", "right_outer", "right_depth"),
+    *("dest_base", "dest_outer", "dest_inner"),
+)
+
+
+def used_bits(config: DeviceConfig) -> dict[str, int]:
+    """How many of a field's bits, from the lowest, a device of this configuration looks at.
+
+    A length is at most `max_depth`: every one of a network is that of some dot product. A tile is
+    one of the largest memory's. The bits above are taken for 0.
+    """
+    length = max(config.max_depth, config.max_outputs, config.program_length).bit_length()
+    tile = (max(region_tiles(config).values()) - 1).bit_length()
+    narrow = {**dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
+    return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}

@@ -20,7 +20,7 @@ from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.tile_memory import words
 
-INTERVALS = range(1, 4)
+INTERVALS = range(1, 8)
 """Cycles that a drained column may take."""
 
 

@@ -14,8 +14,17 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
-from hw.instruction import INSTRUCTION
-from hw.isa import ARRAY_OPCODES, INSTRUCTION_WORDS, NO_WAIT, Error, Opcode, State
+from hw.instruction import INSTRUCTION, used_bits
+from hw.isa import (
+    ARRAY_OPCODES,
+    FIELDS,
+    INSTRUCTION_WORDS,
+    NO_WAIT,
+    Error,
+    Field,
+    Opcode,
+    State,
+)
 from hw.numbers import WORD_BITS
 
 FETCH_WORDS = 4
@@ -26,7 +35,8 @@ class Sequencer(wiring.Component):
     """Program memory and control flow.
 
     An instruction is fetched in `FETCH_LATENCY` cycles and dispatched in one; a program never
-    overlaps the fetch of an instruction with the dispatch of the one before.
+    overlaps the fetch of an instruction with the dispatch of the one before. Of its fields the bits
+    of `used_bits` are kept.
 
     Parameters
     ----------
@@ -88,6 +98,9 @@ class Sequencer(wiring.Component):
         m = Module()
         fetch_address = Signal(range(self.config.program_length * INSTRUCTION_WORDS // FETCH_WORDS))
         fetched = self._program_memory(m, fetch_address)
+        bits = used_bits(self.config)
+        self._kept = {f.name: Signal(bits[f.name], name=f"field_{f.name}") for f in FIELDS}
+        m.d.comb += [self.instruction[name].eq(field) for name, field in self._kept.items()]
 
         pending = Signal(range(NO_WAIT + 1))
         m.d.sync += pending.eq(pending + self.array_start - self.array_retire)
@@ -169,16 +182,19 @@ class Sequencer(wiring.Component):
     def _collect(
         self, m: Module, count: Signal, fetch_address: Signal, fetched: list[Signal]
     ) -> None:
-        """Address the groups of an instruction one by one and shift their words in."""
+        """Address the groups of an instruction one by one and keep the fields of each."""
         groups = INSTRUCTION_WORDS // FETCH_WORDS
         m.d.sync += fetch_address.eq(Cat(count[: groups.bit_length() - 1], self.position))
-        width = FETCH_WORDS * WORD_BITS
-        with m.If(count >= 2):
-            bits = self.instruction.as_value()
-            for k, word in enumerate(fetched):
-                start = len(bits) - width + k * WORD_BITS
-                m.d.sync += bits[start : start + WORD_BITS].eq(word)
-            m.d.sync += bits[:-width].eq(bits[width:])
+        for group in range(groups):
+            with m.If(count == group + self.FETCH_LATENCY - groups):
+                for field, register in self._fields(group):
+                    word = fetched[field.word % FETCH_WORDS]
+                    m.d.sync += register.eq(word[field.low :])
+
+    def _fields(self, group: int) -> list[tuple[Field, Signal]]:
+        """The fields of the words that are fetched together, and where they are kept."""
+        fields = [field for field in FIELDS if field.word // FETCH_WORDS == group]
+        return [(field, self._kept[field.name]) for field in fields]
 
     def _dispatch(
         self, m: Module, pending: Signal, idle: Signal, stopping: Signal, settled: Signal

@@ -12,14 +12,22 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.config import DeviceConfig, region_words
 from hw.isa import COUNTERS, SATURATION_COUNTERS
 from hw.numbers import WORD_BITS
 
 AMOUNT_BITS = 24
-"""Bits of the saturations of one command."""
+"""Bits of the saturations of one command, of any configuration."""
 
 CLOCK_BITS = 48
 SAMPLE_BITS = 32
+
+
+
+def amount_bits(config: DeviceConfig) -> int:
+    """Bits of the saturations of one command: each element of a tensor may saturate twice."""
+    return min(AMOUNT_BITS, (2 * max(region_words(config).values())).bit_length())
+
 
 REPORT = data.StructLayout({"statistic": range(SATURATION_COUNTERS), "amount": AMOUNT_BITS})
 

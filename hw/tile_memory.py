@@ -46,7 +46,7 @@ class TileRead(wiring.Signature):
     index: which row or column
     column: 1 for a column access; ignored where the memory has only one kind
     data: the L words of the row, or the R words of the column (lanes R and up are undefined),
-        `TileMemory.READ_LATENCY` cycles later
+        `read_latency(capture=...)` cycles later
     """
 
     def __init__(self, *, tiles: int, lanes: int):
@@ -92,8 +92,8 @@ class TileHost(wiring.Signature):
     address: word * lanes + bank, below tiles * rows * lanes
     write_enable: write `write_data`; lost in a cycle with a write of the device
     write_data: the word
-    read_data: the word that was at `address` `TileMemory.HOST_LATENCY` cycles ago; undefined if
-        the device read in that cycle
+    read_data: the word that was at `address` as many cycles ago as a read takes; undefined if the
+        device read in that cycle
     """
 
     def __init__(self, *, tiles: int, rows: int, lanes: int):
@@ -105,6 +105,11 @@ class TileHost(wiring.Signature):
                 "read_data": In(signed(WORD_BITS)),
             }
         )
+
+
+def read_latency(*, capture: bool) -> int:
+    """Cycles from a read, the device's or the host's, to its words."""
+    return TileMemory.READ_LATENCY - (not capture)
 
 
 class TileMemory(wiring.Component):
@@ -123,6 +128,8 @@ class TileMemory(wiring.Component):
     lanes: L, a power of two
     reads, writes: the kinds of access that the device makes, one or both; with one only, the
         addresses of the other are not computed
+    capture: whether a word has a register between its bank and the rotation; without, a read takes
+        a cycle less and L * 16 flip-flops, and the clock is slower
 
     Members
     -------
@@ -132,6 +139,7 @@ class TileMemory(wiring.Component):
     """
 
     READ_LATENCY = 4
+    """With `capture`; a cycle less without."""
     WRITE_LATENCY = 1
     HOST_LATENCY = READ_LATENCY
 
@@ -143,6 +151,7 @@ class TileMemory(wiring.Component):
         lanes: int,
         reads: Collection[Access] = BOTH,
         writes: Collection[Access] = BOTH,
+        capture: bool = True,
     ):
         for name, value, low, high in (("lanes", lanes, 2, 64), ("rows", rows, 2, lanes)):
             if not low <= value <= high or value & (value - 1):
@@ -163,6 +172,7 @@ class TileMemory(wiring.Component):
         self.lanes = lanes
         self.reads = frozenset(reads)
         self.writes = frozenset(writes)
+        self.capture = capture
         super().__init__(
             {
                 "read": In(TileRead(tiles=tiles, lanes=lanes)),
@@ -190,7 +200,7 @@ class TileMemory(wiring.Component):
     def _read(self, m: Module, banks: list[Memory]) -> None:
         places, shift = self._places(m, self.read, self.read.enable, self.reads)
         # The shift follows the words: into the address registers, the banks, the capture.
-        for stage in ("address", "bank", "capture"):
+        for stage in ("address", "bank", "capture")[: 2 + self.capture]:
             register = Signal(shift.shape(), name=f"read_shift_{stage}", reset_less=True)
             m.d.sync += register.eq(shift)
             shift = register
@@ -199,10 +209,13 @@ class TileMemory(wiring.Component):
             port = bank.read_port(domain="comb")
             place = Signal(port.addr.shape(), name=f"read_place_{k}", reset_less=True)
             word = Signal(WORD_BITS, name=f"read_word_{k}", reset_less=True)
-            capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
             m.d.comb += port.addr.eq(place)
-            m.d.sync += [place.eq(places[k]), word.eq(port.data), capture.eq(word)]
-            captures.append(capture)
+            m.d.sync += [place.eq(places[k]), word.eq(port.data)]
+            if self.capture:
+                capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
+                m.d.sync += capture.eq(word)
+                word = capture
+            captures.append(word)
         elements = Signal(self.lanes * WORD_BITS, reset_less=True)
         m.d.sync += elements.eq(Cat(_rotated_down(captures, shift)))
         m.d.comb += [

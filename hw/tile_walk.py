@@ -16,7 +16,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
-from hw.instruction import INSTRUCTION
+from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import Opcode
 
 COMMAND_GAP = 24
@@ -88,6 +88,11 @@ class TileWalk(wiring.Component):
         self.right_bits = address_bits(
             config.input_tiles, config.activation_tiles, config.delta_tiles
         )
+        # FORWARD and BACKWARD, then GRADIENT, whose columns pass through the update unit too.
+        self.intervals = (
+            config.epilogue_interval,
+            max(config.epilogue_interval, config.update_interval),
+        )
         context = tile_context(config)
         super().__init__(
             {
@@ -104,7 +109,7 @@ class TileWalk(wiring.Component):
                 "gradient": Out(1),
                 "backward": Out(1),
                 "source": Out(1),
-                "interval": Out(range(config.update_interval + 1)),
+                "interval": Out(range(self.intervals[1] + 1)),
                 "context": Out(context),
             }
         )
@@ -123,7 +128,7 @@ class TileWalk(wiring.Component):
             self.gradient.eq(command.opcode == Opcode.GRADIENT),
             self.backward.eq(command.opcode == Opcode.BACKWARD),
             self.source.eq(command.source),
-            self.interval.eq(Mux(self.gradient, self.config.update_interval, 1)),
+            self.interval.eq(Mux(self.gradient, self.intervals[1], self.intervals[0])),
         ]
         step_tile = Signal()
         load = Signal()
@@ -141,9 +146,9 @@ class TileWalk(wiring.Component):
     ) -> None:
         """The innermost loop: one read a cycle, the last one of a tile when it may come."""
         config = self.config
-        remaining = Signal(16)
+        remaining = Signal(used_bits(config)["depth"])
         final_step = Signal()
-        spacings = (self.spacing(1), self.spacing(config.update_interval))
+        spacings = [self.spacing(interval) for interval in self.intervals]
         cooldown = Signal(range(max(COMMAND_GAP, *spacings)))
         # A depth tile is B samples in GRADIENT, L features otherwise.
         wrap = Mux(
@@ -201,8 +206,8 @@ class TileWalk(wiring.Component):
                 "dest": self.context.dest.shape(),
                 "gate": self.context.gate.shape(),
                 "block": self.context.block.shape(),
-                "rows": 16,
-                "columns": 16,
+                "rows": used_bits(config)["rows"],
+                "columns": used_bits(config)["columns"],
             }
         )
         now, outer, following = Signal(place), Signal(place), Signal(place)

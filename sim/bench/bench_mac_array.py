@@ -102,7 +102,7 @@ def drive(dut: Any, pair: dict[str, int] | None, random: np.random.Generator) ->
         pair = {
             "first": int(random.integers(2)),
             "last": int(random.integers(2)),
-            "interval": int(random.integers(4)),
+            "interval": int(random.integers(INTERVALS.stop)),
             "left": pack(words(random, L), WORD_BITS),
             "right": pack(words(random, B), WORD_BITS),
         }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw.layout import TensorLayout
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
-from hw.tile_memory import Access, TileMemory
+from hw.tile_memory import Access, read_latency
 from sim.bench import cycle, pack, parameters, reset, start, unpack
 
 P = parameters()
@@ -21,6 +21,7 @@ TILES, R, L = P["tiles"], P["rows"], P["lanes"]
 READS = [Access(kind) for kind in P["reads"]]
 WRITES = [Access(kind) for kind in P["writes"]]
 WORDS = TILES * R * L
+LATENCY = read_latency(capture=P["capture"])
 
 test = cocotb.test(timeout_time=1, timeout_unit="ms")
 
@@ -66,11 +67,11 @@ async def play(dut: Any, cycles: list[Cycle], image: NDArray[np.int64]) -> None:
     """Drive the cycles; `image`, flat, is updated. Words read and written at once are ignored."""
     expected: dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
     host_expected: dict[int, int] = {}
-    for time in range(len(cycles) + TileMemory.READ_LATENCY):
+    for time in range(len(cycles) + LATENCY):
         if time in expected:
             words, known = expected[time]
             found = unpack(dut.read__data.value, WORD_BITS, L)[: len(words)]
-            issued = cycles[time - TileMemory.READ_LATENCY]
+            issued = cycles[time - LATENCY]
             np.testing.assert_array_equal(found[known], words[known], f"cycle {time}: {issued}")
         if time in host_expected:
             found = dut.host__read_data.value.to_signed()
@@ -87,9 +88,9 @@ async def play(dut: Any, cycles: list[Cycle], image: NDArray[np.int64]) -> None:
             addresses, lanes, values = np.array([now.address]), [0], np.array([now.host_data])
         if now.read is not None:
             source = now.read.addresses()
-            expected[time + TileMemory.READ_LATENCY] = (image[source], ~written[source])
+            expected[time + LATENCY] = (image[source], ~written[source])
         elif not written[now.address]:
-            host_expected[time + TileMemory.HOST_LATENCY] = int(image[now.address])
+            host_expected[time + LATENCY] = int(image[now.address])
         if written.any():
             image[addresses[lanes]] = values
         drive(dut, now)
@@ -135,8 +136,8 @@ async def words_are_0_at_first(dut: Any) -> None:
 async def fetch(dut: Any, source: list[Place]) -> NDArray[np.int64]:
     """The words that reads of the places, one a cycle, return: shape (reads, L)."""
     found = []
-    for time in range(len(source) + TileMemory.READ_LATENCY):
-        if time >= TileMemory.READ_LATENCY:
+    for time in range(len(source) + LATENCY):
+        if time >= LATENCY:
             found.append(unpack(dut.read__data.value, WORD_BITS, L))
         drive(dut, Cycle(read=source[min(time, len(source) - 1)]))
         await cycle(dut)

@@ -229,10 +229,10 @@ def refusal(network, config, rule=None, **sizes):
 
 def test_too_large_networks_are_refused_with_numbers():
     text = refusal(regression((64, 32, 10)), UP5K, train=(2,))
-    assert "network needs 163 tiles of WEIGHT, up5k-4x2 has 48" in text
+    assert "network needs 163 tiles of WEIGHT, up5k-4x2 has 64" in text
     text = refusal(regression((40, 3, 2)), UP5K, train=(32,))
     assert "176 tiles of INPUT, up5k-4x2 has 32: take batches of at most 4 samples" in text
-    text = refusal(regression((300, 2)), UP5K, train=(1,))
+    text = refusal(regression((120, 60, 2)), UP5K, train=(4,))
     assert "tiles of INPUT" in text and "narrower" in text and "\n" in text
 
 
@@ -244,7 +244,7 @@ def test_missing_features_are_refused():
     text = refusal(regression((3, 40)), UP5K, train=(1,))
     assert "40 outputs, the loss unit of up5k-4x2 takes 32" in text
     text = refusal(regression((3, 2)), UP5K, train=(600,))
-    assert "batch of 600" in text and "at most 510" in text
+    assert "batch of 600" in text and "at most 126" in text
     text = refusal(regression((2,) * 14), ECP5)
     assert "13 layers, devices have them for 12" in text
 

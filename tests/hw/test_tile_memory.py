@@ -3,31 +3,33 @@
 import numpy as np
 import pytest
 
+from boards.yosys import cells
 from hw.config import Family
 from hw.layout import TensorLayout
 from hw.numbers import WORD_BITS
-from hw.tile_memory import BOTH, Access, TileMemory
+from hw.tile_memory import BOTH, Access, TileMemory, read_latency
 from sim.bench.runner import run_bench
-from sim.bench.synthesis import cells
 
 SEED = 21
 
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(
-    ("tiles", "rows", "lanes", "reads", "writes"),
+    ("tiles", "rows", "lanes", "reads", "writes", "capture"),
     [
-        (5, 2, 4, BOTH, BOTH),
-        (7, 8, 8, BOTH, BOTH),
-        (3, 4, 8, [Access.COLUMN], [Access.ROW]),
+        (5, 2, 4, BOTH, BOTH, False),
+        (7, 8, 8, BOTH, BOTH, True),
+        (3, 4, 8, [Access.COLUMN], [Access.ROW], True),
     ],
     ids=["5x2x4", "7x8x8", "3x4x8"],
 )
 def test_accesses_are_those_of_the_layout(
-    tiles: int, rows: int, lanes: int, reads: list[Access], writes: list[Access]
+    tiles: int, rows: int, lanes: int, reads: list[Access], writes: list[Access], capture: bool
 ) -> None:
     run_bench(
-        TileMemory(tiles=tiles, rows=rows, lanes=lanes, reads=reads, writes=writes),
+        TileMemory(
+            tiles=tiles, rows=rows, lanes=lanes, reads=reads, writes=writes, capture=capture
+        ),
         bench="sim.bench.bench_tile_memory",
         parameters={
             "tiles": tiles,
@@ -35,6 +37,7 @@ def test_accesses_are_those_of_the_layout(
             "lanes": lanes,
             "reads": [kind.value for kind in reads],
             "writes": [kind.value for kind in writes],
+            "capture": capture,
             "seed": SEED,
         },
     )
@@ -70,6 +73,7 @@ def test_banks_are_block_memory(family: Family, tiles: int, size: int, block: st
 
 def test_latencies_are_stated() -> None:
     assert (TileMemory.READ_LATENCY, TileMemory.WRITE_LATENCY, TileMemory.HOST_LATENCY) == (4, 1, 4)
+    assert (read_latency(capture=True), read_latency(capture=False)) == (4, 3)
 
 
 @pytest.mark.parametrize(
