@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from boards.yosys import cells
 from hw.config import DeviceConfig, configuration
 from hw.epilogue import Epilogue
 from sim.bench.runner import run_bench
-from sim.bench.synthesis import cells
 
 SMALL = configuration("up5k-4x2")
 LARGE = configuration("ecp5-8x8").with_family("behavioural")

@@ -4,11 +4,11 @@ from dataclasses import asdict
 
 import pytest
 
+from boards.yosys import cells
 from hw.config import DeviceConfig, configuration
 from hw.isa import Loss
 from hw.loss_unit import LossUnit
 from sim.bench.runner import run_bench
-from sim.bench.synthesis import cells
 
 SMALL = DeviceConfig(
     name="small",

