@@ -200,7 +200,7 @@ CONFIGURATIONS = {
             delta_tiles=128,
             program_length=128,
             update_interval=3,
-            epilogue_fabric=True,
+            epilogue_interval=4,
         ),
     )
 }
