@@ -9,11 +9,15 @@ machine's, and so say which it is.
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,8 +63,8 @@ def main(out: Path, *, quick: bool = False, console: Console | None = None) -> d
             f"the machine is busy (load {machine['load']:.1f} on {machine['cores']} cores): "
             "figures in seconds are worse than its best, and ratios to the peers better"
         )
-    with Devices(report) as devices:
-        results = {**origin, "sections": sections(report, devices, quick=quick)}
+    with Simulators() as simulators:
+        results = {**origin, "sections": sections(report, simulators, quick=quick)}
     out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     report.note(f"written to {out}")
     return results
@@ -101,27 +105,47 @@ def _version(name: str) -> str | None:
         return None
 
 
-class Devices(ExitStack):
-    """Simulated devices, each opened when first asked for and closed at the end of the context."""
+class Simulators(ExitStack):
+    """A process for each configuration, in which its simulated device stays open.
 
-    def __init__(self, report: Report):
+    One process has room for the thread-local storage of two or three simulators' libraries.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._report = report
-        self._opened: dict[str, Device] = {}
+        self._pools: dict[str, ProcessPoolExecutor] = {}
 
-    def open(self, config: DeviceConfig) -> Device:
-        """The simulated device of a configuration; DeviceError where it cannot be built."""
-        device = self._opened.get(config.name)
-        if device is None:
-            try:
-                device = self.enter_context(open_device("sim", config, report=self._report.note))
-            except RuntimeError as error:
-                raise DeviceError(str(error)) from error
-            self._opened[config.name] = device
-        return device
+    def measure(
+        self, config: DeviceConfig, figure: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        """figure(device, ...) on the simulated device; DeviceError where it cannot be built."""
+        pool = self._pools.get(config.name)
+        if pool is None:
+            context = multiprocessing.get_context("spawn")
+            pool = self.enter_context(ProcessPoolExecutor(1, mp_context=context))
+            self._pools[config.name] = pool
+        return pool.submit(_on_device, config, figure, arguments, options).result()
 
 
-def sections(report: Report, devices: Devices, *, quick: bool) -> dict[str, Any]:
+def _on_device(
+    config: DeviceConfig,
+    figure: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> Any:
+    return figure(_simulated(config), *arguments, **options)
+
+
+@cache
+def _simulated(config: DeviceConfig) -> Device:
+    """The device of this process, which ends with it."""
+    try:
+        return open_device("sim", config, report=partial(print, flush=True))
+    except (RuntimeError, OSError) as error:
+        raise DeviceError(str(error)) from None
+
+
+def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str, Any]:
     """Everything that is measured, by section."""
     square, tall = configuration("ecp5-8x8"), configuration("ecp5-16x8")
     digits = Workload(config=square, network=dense(DIGITS))
@@ -135,15 +159,16 @@ def sections(report: Report, devices: Devices, *, quick: bool) -> dict[str, Any]
     found = measure_peers(report, quick=quick)
     measured = []
     for workload, target in steps:
-        measured.append(cycles.training_step(devices.open, workload, target))
+        figures = simulators.measure(workload.config, cycles.training_step, workload, target)
+        measured.append(figures)
         report.training_step(measured[-1])
     grown = {}
     for name, workloads in cycles.growth_sections(quick=quick).items():
-        grown[name] = cycles.growth(devices.open, name, workloads)
+        grown[name] = cycles.growth(simulators.measure, name, workloads)
         report.growth(name, grown[name])
 
     batches, repeat = (8, 1) if quick else (56, 5)
-    simulated = speed.epoch(devices.open(square), digits, batches=batches, repeat=repeat)
+    simulated = simulators.measure(square, speed.epoch, digits, batches=batches, repeat=repeat)
     report.simulation(simulated, SIMULATION_TARGET)
     with open_device("golden", square) as device:
         golden = speed.epoch(device, digits, batches=batches, repeat=repeat)

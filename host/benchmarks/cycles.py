@@ -25,11 +25,11 @@ from host.network import dense
 from host.program import LAYER_STATISTICS, Mode
 from host.samples import Samples
 from host.statistics import Counts
-from hw.config import CONFIGURATIONS, DeviceConfig, configuration
+from hw.config import CONFIGURATIONS, configuration
 from hw.isa import INPUT_BUFFERS, Instruction, Opcode, Register
 
-Open = Callable[[DeviceConfig], Device]
-"""Gives an open device of a configuration."""
+Measure = Callable[..., Any]
+"""Of a configuration, a function of its device, and what else that takes: what it returns."""
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
 DEPTHS = (1, 2, 3, 4)
@@ -111,9 +111,8 @@ def by_name(commands: Iterable[Command]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def training_step(open_device: Open, workload: Workload, target: float | None) -> dict[str, Any]:
+def training_step(device: Device, workload: Workload, target: float | None) -> dict[str, Any]:
     """Section 1: a step's cycles and utilisation, and what its commands take one by one."""
-    device = open_device(workload.config)
     cycles = step_cycles(device, workload)
     commands = by_name(step_commands(device, workload))
     config = workload.config
@@ -137,7 +136,7 @@ def training_step(open_device: Open, workload: Workload, target: float | None) -
 
 
 def growth(
-    open_device: Open, name: str, workloads: Sequence[tuple[int | str, Workload]]
+    measure: Measure, name: str, workloads: Sequence[tuple[int | str, Workload]]
 ) -> dict[str, Any]:
     """Section 2: cycles of steps that differ in one size, and a straight line through them."""
     rows: list[dict[str, Any]] = []
@@ -148,7 +147,7 @@ def growth(
         except CompileError as error:
             rows.append({**row, "left_out": str(error)})
             continue
-        cycles = step_cycles(open_device(workload.config), workload)
+        cycles = measure(workload.config, step_cycles, workload)
         row["cycles"] = cycles
         row["cycles_per_sample"] = cycles / workload.batch
         row["utilisation"] = utilisation(workload, cycles)

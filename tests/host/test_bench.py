@@ -93,7 +93,7 @@ def test_all_workloads_fit_their_devices():
 
 
 def test_growth_leaves_out_what_does_not_fit():
-    def no_device(config):
+    def no_device(config, figure, *arguments):
         raise AssertionError("nothing is to be opened")
 
     too_wide = Workload(config=configuration("up5k-4x2"), network=classifier(64, 32, 10))
