@@ -149,7 +149,7 @@ class Sequencer(wiring.Component):
             with m.State("SETTLE"):
                 with m.If(idle):
                     m.d.sync += [self.state.eq(settled), stopping.eq(0)]
-                    with m.If(stopping):
+                    with m.If(stopping | self.stop):
                         m.d.comb += self.clear.eq(1)
                         m.d.sync += [self.state.eq(State.IDLE), self.error.eq(Error.NONE)]
                     m.next = "REST"

@@ -1,0 +1,38 @@
+"""The tile walk against its loops in plain Python, with B = L and with several blocks of B."""
+
+from dataclasses import asdict
+
+import pytest
+
+from hw.config import configuration
+from hw.mac_array import MacArray
+from hw.tile_memory import read_latency
+from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk
+from sim.bench.runner import run_bench
+
+SEED = 20267
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("name", ["up5k-4x2", "ecp5-8x8", "ecp5-16x8"])
+def test_equals_the_loops(name: str) -> None:
+    config = configuration(name)
+    latency = read_latency(capture=config.capture_reads) + 1 + MacArray.LATENCY
+    unit = TileWalk(config=config, drain_latency=latency)
+    for interval in unit.intervals:
+        # A tile's columns have left before the next ones come, and its context is kept until then.
+        drain = config.batch_lanes * interval
+        assert unit.spacing(interval) >= drain
+        assert CONTEXTS_IN_FLIGHT * unit.spacing(interval) > latency + drain - interval
+    print(f"seed {SEED}")
+    run_bench(
+        unit,
+        bench="sim.bench.bench_tile_walk",
+        parameters={
+            "config": asdict(config),
+            "spacings": [unit.spacing(interval) for interval in unit.intervals],
+            "intervals": unit.intervals,
+            "seed": SEED,
+        },
+        seed=SEED,
+    )
