@@ -280,12 +280,13 @@ def bench(
     out_file: Annotated[Path, typer.Option("--out", help="JSON to write")] = Path(
         "build/bench.json"
     ),
+    quick: Annotated[bool, typer.Option("--quick", help="One configuration, few figures")] = False,
 ) -> None:
     """Measure speed, utilisation and resources, print them, and write them as JSON."""
     with explained():
         from host import bench as benchmarks
 
-        benchmarks.main(out_file)
+        benchmarks.main(out_file, quick=quick)
 
 
 if __name__ == "__main__":

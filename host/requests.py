@@ -110,7 +110,7 @@ class Requester:
                 break
             want -= len(data)
             received += self._decoder.feed(data)
-        accepted = []
+        accepted: list[Answer] = []
         for answer in received:
             expected = next_sequence(self._last)
             repeat = answer.status in (Status.BAD_SEQUENCE, Status.BAD_CHECKSUM)

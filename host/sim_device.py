@@ -15,8 +15,8 @@ a whole frame, is answered within a few thousand."""
 
 SHORTEST_PAUSE = 64
 LONGEST_PAUSE = 256
-"""Cycles between polls at most: a batch that is sent so late after a buffer was freed is still there
-before the array needs it."""
+"""Cycles between polls at most: a batch that is sent so late after a buffer was freed is still
+there before the array needs it."""
 
 
 class SimulationTransport:

@@ -79,13 +79,15 @@ def accuracy(network: Network, counts: Counts) -> float | None:
     return counts["correct"] / counts["samples"]
 
 
-def useful_macs(network: Network) -> int:
+def useful_macs(network: Network, *, bias: bool = False) -> int:
     """Multiply-accumulates that learning one sample takes: forward, dX and dW.
 
-    A layer has n_l n_{l-1} of each, the first one no dX. Biases are additions, and not counted.
+    A layer has n_l n_{l-1} of each, the first one no dX. With `bias`, its n_l products with the
+    constant one count too, forward and for dW.
     """
     products = [outputs * inputs for inputs, outputs in pairwise(network.sizes)]
-    return 3 * sum(products) - products[0]
+    biases = 2 * sum(network.sizes[1:]) if bias else 0
+    return 3 * sum(products) - products[0] + biases
 
 
 def mac_utilisation(network: Network, config: DeviceConfig, counts: Counts) -> float | None:

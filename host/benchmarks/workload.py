@@ -1,7 +1,6 @@
 """What is measured: networks, their data and first weights, and devices made ready to train."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from host.device import Device
 from host.layers import he_normal
 from host.network import Network, Rule, dense
 from host.samples import Samples
+from host.statistics import useful_macs
 from host.streaming import stop
 from hw.config import DeviceConfig, configuration, region_words
 from hw.isa import TILE_REGIONS, Control, Loss, Register
@@ -84,15 +84,6 @@ def make_ready(device: Device, compiled: Compiled, rounds: int) -> Samples:
     compiled.load(device, compiled.encode_weights(first_weights(compiled.network)))
     write_registers(device, samples.registers)
     return samples
-
-
-def useful_macs(network: Network, *, bias: bool = False) -> int:
-    """Multiply-accumulates that learning a sample takes: n_l n_{l-1} forward and for dW in every
-    layer, and for dX in all but the first. A bias has one forward and one for its gradient.
-    """
-    products = [inputs * outputs for inputs, outputs in pairwise(network.sizes)]
-    biases = 2 * sum(network.sizes[1:]) if bias else 0
-    return 2 * sum(products) + sum(products[1:]) + biases
 
 
 def utilisation(workload: Workload, cycles: float, *, bias: bool = False) -> float:

@@ -19,11 +19,11 @@ from host.benchmarks.workload import (
     first_weights,
     memory_bits,
     training_data,
-    useful_macs,
     utilisation,
 )
 from host.network import dense
 from host.program import Mode
+from host.statistics import useful_macs
 from hw.config import CONFIGURATIONS, configuration
 
 ECP5 = configuration("ecp5-8x8")
