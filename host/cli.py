@@ -229,14 +229,14 @@ def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
     from sim.compare import Lockstep
 
     memory = experiment.plan.compiled.memory
-    extents = dict.fromkeys(TILE_REGIONS, 0)
-    for tensor in memory:
-        extents[tensor.region] = max(extents[tensor.region], tensor.start + tensor.words)
     moment = Moment.COMMAND if every == Every.COMMAND else Moment.PROGRAM
     with _open(names[0], experiment) as left, _open(names[1], experiment) as right:
-        pair = Lockstep(left, right, every=moment, locate=memory.locate, extents=extents)
+        pair = Lockstep(
+            left, right, every=moment, locate=memory.locate, extents=memory.extents()
+        )
         with TrainingDisplay(out, experiment).showing("comparing", quiet=True) as display:
             outcome = train(experiment, pair, report=display.epoch)
+        pair.check("the whole run")
         if outcome.interrupted:
             raise KeyboardInterrupt
     epochs = _epochs(outcome)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from host.device import Device
 from host.network import CURVED, Network
 from hw.config import DeviceConfig, region_words
-from hw.isa import INPUT_BUFFERS, Loss, Region
+from hw.isa import INPUT_BUFFERS, TILE_REGIONS, Loss, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import Format
 
@@ -124,6 +124,13 @@ class MemoryMap:
         groups = (self.weights, self.momentum, self.inputs, self.targets, self.activations)
         for group in (*groups, (self.output,), self.deltas):
             yield from group
+
+    def extents(self) -> dict[Region, int]:
+        """Words of each tile memory from address 0 to the last that a tensor uses."""
+        ends = dict.fromkeys(TILE_REGIONS, 0)
+        for tensor in self:
+            ends[tensor.region] = max(ends[tensor.region], tensor.start + tensor.words)
+        return ends
 
     def locate(self, region: Region, address: int) -> str:
         """What a word of the device is, such as 'weight of layer 2, row 3, column 5'."""

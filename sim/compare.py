@@ -162,7 +162,8 @@ class Lockstep:
     first, second: the devices, of the same configuration
     every: compare after every command or after every program
     locate: names a word of a tile memory, such as `host.memory_map.MemoryMap.locate`
-    extents: words of each tile memory to compare after a command; all after a program
+    extents: words of each tile memory to compare, from address 0; all where it is None. What a
+        network does not use stays as it is, so one `check` of everything at the end covers it
 
     Attributes
     ----------
@@ -247,10 +248,10 @@ class Lockstep:
         return self.devices[1].poll()
 
     def wait(self) -> None:
-        """Wait until no program runs on either, and compare all that they hold."""
+        """Wait until no program runs on either, and compare."""
         for device in self.devices:
             device.wait()
-        self.check("its end")
+        self.check("its end", self.extents)
 
     def close(self) -> None:
         """Close both."""
@@ -269,7 +270,10 @@ class Lockstep:
         self.close()
 
     def check(self, command: str, extents: Mapping[Region, int] | None = None) -> None:
-        """Raise Divergence unless both hold the same words; `command` is what they did last."""
+        """Raise Divergence unless both hold the same words, all that there are or `extents`.
+
+        `command` is what they did last.
+        """
         first, second = (read_state(device, extents) for device in self.devices)
         differing = list(differing_words(first, second))
         if not differing:
