@@ -7,20 +7,21 @@ and `unpack` convert them from and to numpy arrays.
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 PARAMETERS_VARIABLE = "SYNAPTILE_BENCH_PARAMETERS"
-"""Environment variable in which `runner.run_bench` hands a bench its parameters, as JSON."""
+"""Environment variable in which `runner.run_bench` names the file of a bench's parameters, JSON."""
 
 CLOCK_PERIOD_NS = 10
 
 
 def parameters() -> dict[str, Any]:
     """The parameters that this bench was started with."""
-    return json.loads(os.environ[PARAMETERS_VARIABLE])
+    return json.loads(Path(os.environ[PARAMETERS_VARIABLE]).read_text())
 
 
 def pack(values: ArrayLike, width: int) -> int:

@@ -89,7 +89,8 @@ def run_bench(
         run = folder / "runs" / _digest(bench, text, str(tests), str(seed))
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir(parents=True)
-        result, log = run / "result.xml", run / "log.txt"
+        result, log, given = run / "result.xml", run / "log.txt", run / "parameters.json"
+        given.write_text(text)
         with contextlib.suppress(SystemExit, RuntimeError):
             get_runner("verilator").test(
                 test_module=bench,
@@ -103,7 +104,7 @@ def run_bench(
                 waves=waves,
                 timescale=TIMESCALE,
                 log_file=log,
-                extra_env={PARAMETERS_VARIABLE: text},
+                extra_env={PARAMETERS_VARIABLE: str(given)},
             )
     _check(bench, result, log)
     return run
