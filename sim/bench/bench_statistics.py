@@ -68,8 +68,8 @@ class Bench:
         for k in range(self.reporters):
             due = self.free[k] <= self.now and random.random() < reports
             # Few counters, so that units report to the same one, and mostly large amounts.
-            place, size = int(random.choice([0, 1, 2, 63])), int(random.choice([0, 1, 16, 24]))
-            amount = min((1 << min(size, self.amount_bits)) - int(random.integers(2)), (1 << 24) - 1)
+            place, size = int(random.choice([0, 1, 2, 63])), int(random.choice([1, 2, 16, 24]))
+            amount = (1 << min(size, self.amount_bits)) - 1 - int(random.integers(2))
             self.send(k, place, amount if due else None)
         dut.read.value = int(random.random() < read)
         dut.address.value = MEMORY + int(random.integers(2 * SATURATION_COUNTERS))
