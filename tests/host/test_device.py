@@ -189,7 +189,7 @@ def test_memories_read_back(device):
 @pytest.mark.parametrize(
     ("region", "address", "count"),
     [
-        (Region.WEIGHT, 48 * 16 - 1, 2),
+        (Region.WEIGHT, region_words(CONFIG)[Region.WEIGHT] - 1, 2),
         (Region.MOMENTUM, 0, 1),
         (Region.REGISTERS, len(Register), 1),
         (Region.PROGRAM, -1, 1),
