@@ -50,13 +50,14 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     kinds = [Activation.LINEAR, Activation.RELU, Activation.LEAKY_RELU]
     kinds += [Activation.SIGMOID, Activation.TANH] * config.sigmoid
     hidden = [draw(st.sampled_from(kinds)) for _ in sizes[1:-1]]
-    cross_entropy = config.cross_entropy and draw(st.booleans())
+    classes = sizes[-1] > 1
+    cross_entropy = config.cross_entropy and classes and draw(st.booleans())
     return Network(
         sizes=tuple(sizes),
         activations=(*hidden, Activation.LINEAR),
         leak_shift=draw(st.integers(1, 15)),
         loss=Loss.CROSS_ENTROPY if cross_entropy else Loss.MEAN_SQUARED_ERROR,
-        class_target=cross_entropy or draw(st.booleans()),
+        class_target=cross_entropy or (classes and draw(st.booleans())),
         formats=Formats(
             input=draw(formats(st.integers(8, 12))),
             activation=draw(formats(st.integers(8, 11))),
