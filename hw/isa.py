@@ -385,35 +385,3 @@ INPUT_BUFFERS = 2
 
 IDENTITY_BYTES = 16
 """An identity is the build's hash, 16 bytes."""
-
-
-def documentation() -> str:
-    """The tables of commands, registers, regions, counters and packets, as Markdown."""
-    sections = ["# Commands, registers and packets\n", "Generated from `hw/isa.py`.\n"]
-    for title, enum in (
-        ("Commands", Opcode),
-        ("Regions", Region),
-        ("Registers", Register),
-        ("CONTROL", Control),
-        ("States", State),
-        ("Errors", Error),
-        ("Requests", Request),
-        ("Answers", Status),
-    ):
-        sections += _table(title, ("value", "name"), [(m.value, m.name) for m in enum])
-    sections += _table(
-        "Instruction fields",
-        ("field", "word", "bits", "meaning"),
-        [(f.name, f.word, f"{f.low + f.width - 1}:{f.low}", f.meaning) for f in FIELDS],
-    )
-    sections += _table(
-        "Counters",
-        ("name", "address", "words", "meaning"),
-        [(c.name, c.address, c.words, c.meaning) for c in COUNTERS.values()],
-    )
-    return "\n".join(sections)
-
-
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
-    lines = [columns, tuple("---" for _ in columns), *rows]
-    return [f"## {title}\n", *("| " + " | ".join(map(str, line)) + " |" for line in lines), ""]
