@@ -84,6 +84,28 @@ class TileWrite(wiring.Signature):
         )
 
 
+class WordWrite(wiring.Signature):
+    """Writes one word of a tile, as its user sees it: everything out.
+
+    Members
+    -------
+    enable: write in this cycle
+    tile, row, column: which word
+    data: the word
+    """
+
+    def __init__(self, *, tiles: int, rows: int, lanes: int):
+        super().__init__(
+            {
+                "enable": Out(1),
+                "tile": Out(range(tiles)),
+                "row": Out(range(rows)),
+                "column": Out(range(lanes)),
+                "data": Out(signed(WORD_BITS)),
+            }
+        )
+
+
 class TileHost(wiring.Signature):
     """The host's port, as its user sees it: everything out but `read_data`.
 
