@@ -16,6 +16,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.activity import while_active
 from hw.config import Family
 from hw.isa import FIELDS, Activation
 from hw.multiplier import Multiplier
@@ -96,7 +97,8 @@ class CurveUnit(wiring.Component):
 
     Members
     -------
-    apply: In, whether results are curved; `tanh`: In, tanh and not sigmoid
+    apply: In, whether results are curved; `slope`: In, whether slopes are asked for
+    tanh: In, tanh and not sigmoid
     fraction: In, fraction bits of values and outputs, 8 to 14
     values, outputs: In, z and y
     results, slopes: Out
@@ -114,6 +116,7 @@ class CurveUnit(wiring.Component):
         super().__init__(
             {
                 "apply": In(1),
+                "slope": In(1),
                 "tanh": In(1),
                 "fraction": In(FIELD_BITS["fraction"]),
                 "values": In(ArrayLayout(signed(GRADIENT_BITS), lanes)),
@@ -124,8 +127,11 @@ class CurveUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        self._apply = pipeline(m, self.apply, self.LATENCY - 1, "apply")
+        m, outer = Module(), Module()
+        outer.submodules.curves = while_active(
+            m, self.apply | self.slope, platform, name="curves", after=self.LATENCY - 1
+        )
+        apply = pipeline(outer, self.apply, self.LATENCY - 1, "apply")
         self._tanh = pipeline(m, self.tanh, self.LATENCY - 1, "tanh")
         # Fractions are from 8 to 14: f - 8 is in the low three bits, and 15 - f their complement.
         self._excess = pipeline(m, self.fraction[:3], self.LATENCY - 1, "excess")
@@ -138,11 +144,12 @@ class CurveUnit(wiring.Component):
         addresses = [self._address(m, lane) for lane in range(self.lanes)]
         words = self._look_up(m, addresses)
         for lane in range(self.lanes):
-            m.d.comb += [
-                self.results[lane].eq(self._result(m, lane, words[lane])),
-                self.slopes[lane].eq(self._slope(m, lane)),
-            ]
-        return m
+            values = pipeline(outer, self.values[lane], self.LATENCY - 1, f"value_{lane}")
+            curved = self._curved(m, lane, values, words[lane])
+            result = Mux(apply[-1], curved, values[-1])[:GRADIENT_BITS].as_signed()
+            outer.d.comb += self.results[lane].eq(registered(outer, result, f"result_{lane}"))
+            m.d.comb += self.slopes[lane].eq(self._slope(m, lane))
+        return outer
 
     def _address(self, m: Module, lane: int) -> Value:
         """Cycles 0 to 4: round(|z| >> shift), limited to the table."""
@@ -166,18 +173,17 @@ class CurveUnit(wiring.Component):
                 words.append(table.words[reader])
         return words
 
-    def _result(self, m: Module, lane: int, word: Value) -> Value:
-        """Cycles 6 to 8: word, 1 - word, 2 word - 1 or 1 - 2 word, rounded to `fraction` bits."""
-        values = pipeline(m, self.values[lane], self.LATENCY - 1, f"value_{lane}")
+    def _curved(self, m: Module, lane: int, values: list[Value], word: Value) -> Value:
+        """Cycles 6 to 7: word, 1 - word, 2 word - 1 or 1 - 2 word, rounded to `fraction` bits."""
         negative = values[5][-1]
         offset = Mux(negative, UNIT + 1, Mux(self._tanh[5], -UNIT, 0)) + self._result_half
         offset = registered(m, offset, f"offset_{lane}")
         term = Mux(self._tanh[6], Cat(Const(0, 1), word), word)
         term = Mux(values[6][-1], ~Cat(term, 0).as_signed(), Cat(term, 0).as_signed())
         total = registered(m, (term + offset)[: WORD_BITS + 2].as_signed(), f"total_{lane}")
-        curved = total >> ~self._excess[7]
-        result = Mux(self._apply[7], curved, values[7])[:GRADIENT_BITS].as_signed()
-        return registered(m, result, f"result_{lane}")
+        curved = Signal(total.shape(), name=f"curved_{lane}")
+        m.d.comb += curved.eq(total >> ~self._excess[7])
+        return curved
 
     def _slope(self, m: Module, lane: int) -> Value:
         """y (1 - y) or 1 - y**2, rounded to 15 fraction bits and limited to SLOPE_BITS."""
@@ -345,6 +351,7 @@ class ActivationUnit(wiring.Component):
         curved = tanh | (self.activation == Activation.SIGMOID)
         m.d.comb += [
             curve.apply.eq(curved & ~self.backward),
+            curve.slope.eq(curved & self.backward),
             curve.tanh.eq(tanh),
             curve.fraction.eq(self.fraction),
         ]

@@ -17,6 +17,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from hw.activation import FIELD_BITS, ActivationUnit, limit, pipeline, registered
+from hw.activity import while_active
 from hw.config import DeviceConfig
 from hw.isa import Activation, Opcode
 from hw.numbers import GRADIENT_BITS, WORD_BITS
@@ -175,27 +176,40 @@ class Epilogue(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
+        m, columns = Module(), Module()
+        m.submodules.columns = while_active(
+            columns, self.valid, platform, name="columns", after=self.LATENCY
+        )
         self._valid = Signal(self.LATENCY + 1)
         valid_now = Cat(self.valid, self._valid[1:])
-        m.d.sync += self._valid[1:].eq(valid_now[:-1])
-        m.d.comb += self._valid[0].eq(self.valid)
-        m.submodules.narrower = narrower = self._narrower(m)
-        m.submodules.activation = unit = self._activated(m, narrower)
-        saturated = [
-            pipeline(m, flag, unit.LATENCY, f"narrower_saturated_{lane}")[-1] + unit.saturated[lane]
-            for lane, flag in enumerate(narrower.saturated)
-        ]
+        columns.d.sync += self._valid[1:].eq(valid_now[:-1])
+        columns.d.comb += self._valid[0].eq(self.valid)
+        narrower = self._narrower(columns)
+        unit = self._activated(columns, narrower)
+        for name, part, first in (
+            ("narrower", narrower, 1),
+            ("activation", unit, 1 + Narrower.LATENCY),
+        ):
+            after = part.LATENCY - 1 + self.interval - 1
+            m.submodules[name] = while_active(
+                part, self._valid[first], platform, name=name, after=after
+            )
+        narrowed = pipeline(columns, narrower.saturated, unit.LATENCY, "narrower_saturated")[-1]
+        saturated = [a + b for a, b in zip(narrowed, unit.saturated, strict=True)]
+        self._collected(columns, [unit.results[lane] for lane in range(self.portion)])
+        self._leave(columns, saturated)
+        return m
+
+    def _leave(self, m: Module, saturated: list[Value]) -> None:
+        """What accompanies a column, and its saturations."""
         last = self._collect - 1
         mask = self._accompanied(m, self.mask, last, "mask")
-        self._collected(m, [unit.results[lane] for lane in range(self.portion)])
         self._counted(m, self._serialised(m, [*mask], last, "lane_there"), saturated)
         m.d.comb += [
             self.o_valid.eq(self._valid[self.LATENCY]),
             self.o_tag.eq(self._accompanied(m, self.tag, self.LATENCY, "tag")),
             self.o_mask.eq(self._accompanied(m, mask, self.LATENCY, "mask", since=last)),
         ]
-        return m
 
     def _accompanied(
         self, m: Module, value: Value, cycle: int, name: str, *, since: int = 0

@@ -9,10 +9,11 @@
                        +-------> correct, saturations
 """
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.activity import while_active
 from hw.config import DeviceConfig, region_tiles
 from hw.instruction import INSTRUCTION
 from hw.isa import Loss, Region
@@ -134,7 +135,7 @@ class LossUnit(wiring.Component):
             drain=drain,
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         m.submodules.walk = walk = self._walk
         m.submodules.tail = tail = self._tail
@@ -156,7 +157,8 @@ class LossUnit(wiring.Component):
         ]
         self._write(m)
         self._count(m, steps, ragged_mask)
-        return m
+        active = self.start | self.busy | self.done
+        return while_active(m, active, platform, name="loss", after=1)
 
     def _delayed(self, m: Module) -> list[data.View]:
         """The walk's step after every number of cycles up to its product's.

@@ -3,7 +3,7 @@
     left (L) ---[operand]--+
                            x--[multiplier]--+--> sum --[drain]--> o_column (L), B in turn
     right (B) --[operand]--+                |     |
-                                            +--[accumulator]     this and the sum L x B times
+                                            +--[accumulator]     this and the product L x B times
 
 The array is output-stationary: sum[i][j] = sum over a tile's cycles of left[i] * right[j]. With
 the last product of a tile its sums go into the drain registers, of which column 0 is the output
@@ -11,10 +11,11 @@ and which shift by a column every `interval` cycles. The accumulators are cleare
 before a first product arrives, so that an addition is all there is in front of them.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activity import is_simulated, while_active
 from hw.config import Family
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
@@ -25,23 +26,21 @@ INTERVALS = range(1, 8)
 
 
 class ProcessingElement(wiring.Component):
-    """total = accumulator + left * right, which the accumulator and the drain take.
+    """total = accumulator + product, which the accumulator and the drain take.
 
     Members
     -------
-    left, right: In, words; their product counts Multiplier.LATENCY cycles later
+    product: In, of two words
     clear: the accumulator becomes 0 instead of the total
     load: the drain takes the total with `copy`, the neighbour's sum without
     total, drain: Out, sums
     """
 
-    def __init__(self, *, accumulator_width: int, family: Family):
-        self.family = family
+    def __init__(self, *, accumulator_width: int):
         accumulated = signed(accumulator_width)
         super().__init__(
             {
-                "left": In(signed(WORD_BITS)),
-                "right": In(signed(WORD_BITS)),
+                "product": In(signed(2 * WORD_BITS)),
                 "clear": In(1),
                 "copy": In(1),
                 "load": In(1),
@@ -53,15 +52,8 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = Multiplier(
-            a_width=WORD_BITS, b_width=WORD_BITS, family=self.family
-        )
         accumulator = Signal.like(self.total, reset_less=True)
-        m.d.comb += [
-            multiplier.a.eq(self.left),
-            multiplier.b.eq(self.right),
-            self.total.eq(accumulator + multiplier.product),
-        ]
+        m.d.comb += self.total.eq(accumulator + self.product)
         m.d.sync += accumulator.eq(self.total)
         with m.If(self.clear):
             m.d.sync += accumulator.eq(0)
@@ -140,15 +132,15 @@ class MacArray(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         # Flags travel with the operands; the products of pair p are there with flags[-1] of p.
         flags = self._flags(m)
-        step = self._columns(m, flags[-1])
-        left, right = self._operands(m)
+        step, draining = self._columns(m, flags[-1])
+        products = self._products(m, *self._operands(m), platform)
         for i in range(self.lanes):
             row = [
-                ProcessingElement(accumulator_width=self.accumulator_width, family=self.family)
+                ProcessingElement(accumulator_width=self.accumulator_width)
                 for _ in range(self.batch_lanes)
             ]
             for j, element in enumerate(row):
@@ -156,15 +148,15 @@ class MacArray(wiring.Component):
                 # What stands behind the last column never comes out.
                 neighbour = row[j + 1].drain if j + 1 < len(row) else element.total
                 m.d.comb += [
-                    element.left.eq(left[i]),
-                    element.right.eq(right[j]),
+                    element.product.eq(products[i][j]),
                     element.clear.eq(flags[-2].first),
                     element.copy.eq(flags[-1].last),
                     element.load.eq(flags[-1].last | step),
                     element.neighbour.eq(neighbour),
                 ]
             m.d.comb += self.o_column[i].eq(row[0].drain)
-        return m
+        active = self.valid | draining
+        return while_active(m, active, platform, name="mac_array", after=self.LATENCY)
 
     def _flags(self, m: Module) -> list[data.View]:
         layout = data.StructLayout({"first": 1, "last": 1, "interval": self.interval.shape()})
@@ -191,8 +183,32 @@ class MacArray(wiring.Component):
             m.d.sync += right.eq(self.right)
         return left, right
 
-    def _columns(self, m: Module, flags: data.View) -> Signal:
-        """Number the drained columns and time them; returns the strobe that shifts the drain."""
+    def _products(
+        self, m: Module, left: data.View, right: data.View, platform: object
+    ) -> list[list[Value]]:
+        """left[i] * right[j], Multiplier.LATENCY cycles later."""
+        if is_simulated(platform):
+            # The same from L + B registers a cycle of latency, where each product would need two.
+            for _ in range(Multiplier.LATENCY):
+                before, (left, right) = (left, right), (Signal.like(left), Signal.like(right))
+                m.d.sync += [left.eq(before[0]), right.eq(before[1])]
+            return [[a * b for b in right] for a in left]
+        products: list[list[Value]] = []
+        for i in range(self.lanes):
+            row = []
+            for j in range(self.batch_lanes):
+                multiplier = Multiplier(a_width=WORD_BITS, b_width=WORD_BITS, family=self.family)
+                m.submodules[f"multiplier_{i}_{j}"] = multiplier
+                m.d.comb += [multiplier.a.eq(left[i]), multiplier.b.eq(right[j])]
+                row.append(multiplier.product)
+            products.append(row)
+        return products
+
+    def _columns(self, m: Module, flags: data.View) -> tuple[Signal, Signal]:
+        """Number the drained columns and time them.
+
+        Returns the strobe that shifts the drain, and whether there will be another one.
+        """
         step, busy = Signal(), Signal()
         interval, waiting = Signal(self.interval.shape()), Signal(self.interval.shape())
         m.d.comb += step.eq(busy & (waiting == 0))
@@ -210,4 +226,4 @@ class MacArray(wiring.Component):
                 self.o_index.eq(self.o_index + 1),
                 waiting.eq(interval),
             ]
-        return step
+        return step, busy

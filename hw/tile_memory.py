@@ -18,6 +18,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hw.activity import while_active
 from hw.numbers import WORD_BITS
 
 
@@ -213,11 +214,28 @@ class TileMemory(wiring.Component):
             Memory(shape=unsigned(WORD_BITS), depth=depth, init=[], attrs={"no_rw_check": 1})
             for _ in range(self.lanes)
         ]
-        for k, bank in enumerate(banks):
-            m.submodules[f"bank_{k}"] = bank
-        self._read(m, banks)
-        self._write(m, banks)
+        read, write = Module(), Module()
+        self._read(read, banks)
+        self._write(write, banks)
+        reading, writing = self._accesses(m)
+        m.submodules.read = while_active(
+            read, reading, platform, name="read", after=self.READ_LATENCY
+        )
+        m.submodules.write = while_active(
+            write, writing, platform, name="write", after=self.WRITE_LATENCY
+        )
         return m
+
+    def _accesses(self, m: Module) -> tuple[Value, Value]:
+        """Whether there is a read, and a write.
+
+        The host's read has no strobe: it is one when the address has moved, or the word may have.
+        """
+        address, wrote = Signal.like(self.host.address, name="address_before"), Signal()
+        writing = self.write.mask.any() | self.host.write_enable
+        m.d.sync += [address.eq(self.host.address), wrote.eq(writing)]
+        moved = (self.host.address != address) | (wrote & ~writing)
+        return self.read.enable | moved, writing
 
     def _read(self, m: Module, banks: list[Memory]) -> None:
         places, shift = self._places(m, self.read, self.read.enable, self.reads)
@@ -252,6 +270,7 @@ class TileMemory(wiring.Component):
         elements[0] = Mux(busy, elements[0], Cat(self.host.write_data, self.host.write_enable))
         rotated = _rotated_down(elements[::-1], shift)[::-1]
         for k, bank in enumerate(banks):
+            m.submodules[f"bank_{k}"] = bank
             port = bank.write_port()
             place = Signal(port.addr.shape(), name=f"write_place_{k}", reset_less=True)
             word = Signal(WORD_BITS, name=f"write_word_{k}", reset_less=True)

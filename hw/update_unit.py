@@ -21,6 +21,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.activity import while_active
 from hw.config import DeviceConfig
 from hw.lfsr import LfsrBank, preceding
 from hw.multiplier import Multiplier
@@ -133,11 +134,14 @@ class UpdateUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
+        m, outer = Module(), Module()
+        outer.submodules.datapath = while_active(
+            m, self.valid, platform, name="update", after=self.LATENCY
+        )
         line = Line(m, self.config.update_interval)
         when = self.schedule
         vector = self._enter(m, line)
-        m.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes)
+        outer.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes)
         m.d.comb += [
             lfsr.step.eq(self._now(line, vector, when.ADVANCE)),
             lfsr.address.eq(self.lfsr_address),
@@ -168,7 +172,7 @@ class UpdateUnit(wiring.Component):
         over = Cat(over_momenta) & vector["mask"].at(when.FRESH)
         over = Kept(line, _ones(over), when.FRESH, "momentum_over")
         self._leave(m, line, vector, Cat(weights), over, Cat(over_weights))
-        return m
+        return outer
 
     def _enter(self, m: Module, line: Line) -> dict[str, Kept]:
         """A vector from its cycle 0 on."""
