@@ -104,7 +104,9 @@ def train_command(
         write_results(out_dir, experiment, outcome)
         out.print()
         out.print(summary(results(experiment, outcome)))
-        out.print(f"\nresults in {out_dir}/result.json, weights in {out_dir}/weights.npz")
+        # A path that is broken into lines cannot be copied.
+        written = f"\nresults in {out_dir}/result.json\nweights in {out_dir}/weights.npz"
+        out.print(written, soft_wrap=True)
         if outcome.interrupted:
             errors.print(f"interrupted after {_epochs(outcome)}; the device is stopped")
             raise typer.Exit(INTERRUPTED)
