@@ -71,14 +71,22 @@ struct Device {
     // Inputs change with the falling edge, so a cycle costs two evaluations and not three.
     void settle() {
         top.clk = 0;
-        Vtop___024root___eval(top.rootp);
+        evaluate();
         record();
     }
 
     void tick() {
         top.clk = 1;
-        Vtop___024root___eval(top.rootp);
+        evaluate();
         record();
+    }
+
+    void evaluate() {
+#if VM_TRACE
+        top.eval();  // also notes that there is something to trace
+#else
+        Vtop___024root___eval(top.rootp);
+#endif
     }
 
     void record() {

@@ -152,4 +152,4 @@ def test_random_programs(devices: tuple[Device, Device]) -> None:
 
     lockstep()
     Lockstep(golden, simulated).check("all programs")
-    assert ran >= PROGRAMS[config.name], "too many of the programs that were drawn did not fit the device"
+    assert ran >= PROGRAMS[config.name], "too many of the programs drawn did not fit the device"
