@@ -106,6 +106,12 @@ class DeviceConfig:
             if field.name.endswith("_tiles"):
                 tiles = getattr(self, field.name)
                 checks.append((field.name, 1 <= tiles <= 65535, "from 1 to 65535"))
+        if self.serial:
+            for name in OPTIONS:
+                checks.append((name, not getattr(self, name), "off in a serial device"))
+            for name in ("input_tiles", "target_tiles"):
+                tiles = getattr(self, name)
+                checks.append((name, _is_power_of_two(tiles), "a power of two in a serial device"))
         for name, holds, expected in checks:
             if not holds:
                 raise ValueError(
@@ -169,10 +175,7 @@ CONFIGURATIONS = {
             sigmoid=False,
             cross_entropy=False,
             rate_width=8,
-            update_interval=3,
-            epilogue_interval=4,
-            update_fabric=True,
-            capture_reads=False,
+            serial=True,
             frame_payload=64,
         ),
         DeviceConfig(

@@ -141,6 +141,9 @@ class Sequencer(wiring.Component):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 self._dispatch(m, pending, idle, stopping, settled)
+            with m.State("COMPLETE"):
+                with m.If(idle):
+                    m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 m.d.sync += settled.eq(State.HALTED)
                 m.next = "LOCATE"
@@ -235,14 +238,20 @@ class Sequencer(wiring.Component):
             with m.Case(*ARRAY_OPCODES):
                 with m.If(array_free & loss_free):
                     m.d.comb += self.array_start.eq(1)
-                    self._advance(m)
+                    self._started(m)
             with m.Case(Opcode.LOSS):
                 with m.If((pending <= i.wait_array) & ~self.loss_busy):
                     m.d.comb += self.loss_start.eq(1)
-                    self._advance(m)
+                    self._started(m)
             with m.Default():
                 m.d.sync += [self.error.eq(Error.UNKNOWN_OPCODE), settled.eq(State.FAILED)]
                 m.next = "SETTLE"
+
+    def _started(self, m: Module) -> None:
+        """Go on; in a serial device only when the command has ended, which needs its fields."""
+        self._advance(m)
+        if self.config.serial:
+            m.next = "COMPLETE"
 
     def _advance(self, m: Module) -> None:
         m.d.sync += self.position.eq(self.position + 1)

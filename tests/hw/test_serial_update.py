@@ -1,0 +1,54 @@
+"""The serial update unit against the golden units, and what it takes of an iCE40."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from boards.resources import count
+from boards.yosys import netlist
+from hw.config import configuration
+from hw.serial_update import SerialUpdateUnit
+from sim.bench.runner import run_bench
+
+SEED = 20261
+
+SERIAL = replace(configuration("up5k-4x2"), serial=True, momentum=False)
+
+BUILDS = {
+    "up5k-4x2": (SERIAL, 3),
+    "eight lanes, slow memory": (replace(SERIAL, lanes=8, weight_tiles=5), 4),
+    "two lanes, fast memory": (replace(SERIAL, lanes=2, weight_tiles=1, epilogue_interval=1), 1),
+}
+"""A configuration, and the latency of its memories."""
+
+
+@pytest.mark.simulator
+@pytest.mark.toolchain
+@pytest.mark.parametrize("build", BUILDS)
+def test_equals_golden(build: str) -> None:
+    config, read_latency = BUILDS[build]
+    unit = SerialUpdateUnit(config=config, read_latency=read_latency)
+    print(f"seed {SEED}")
+    run_bench(
+        unit,
+        bench="sim.bench.bench_serial_update",
+        parameters={
+            "config": asdict(config),
+            "read_latency": read_latency,
+            "latency": unit.LATENCY,
+            "interval": unit.INTERVAL,
+            "seed": SEED,
+        },
+        seed=SEED,
+    )
+
+
+@pytest.mark.toolchain
+def test_is_small() -> None:
+    taken = count(netlist(SerialUpdateUnit(config=SERIAL, read_latency=3), "ice40"), "ice40")
+    assert (taken.multipliers, taken.memories) == (0, 1)
+    assert taken.cells <= 320
+
+
+def test_cycles() -> None:
+    assert (SerialUpdateUnit.LATENCY, SerialUpdateUnit.INTERVAL) == (10, 11)
