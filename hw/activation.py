@@ -280,7 +280,7 @@ class ActivationUnit(wiring.Component):
     ----------
     lanes: lanes of a cycle
     sigmoid: whether there are curves; without, SIGMOID and TANH do nothing
-    family, fabric: of the multipliers by slopes, as for Multiplier
+    family: of the multipliers by slopes, as for Multiplier
 
     Members
     -------
@@ -293,11 +293,10 @@ class ActivationUnit(wiring.Component):
     saturated: Out, lanes whose gating saturated
     """
 
-    def __init__(self, *, lanes: int, sigmoid: bool, family: Family, fabric: bool) -> None:
+    def __init__(self, *, lanes: int, sigmoid: bool, family: Family) -> None:
         self.lanes = lanes
         self.sigmoid = sigmoid
         self.family: Family = family
-        self.fabric = fabric
         self.LATENCY = self.latency(sigmoid=sigmoid)
         outputs = {"outputs": In(ArrayLayout(signed(WORD_BITS), lanes))} if sigmoid else {}
         super().__init__(
@@ -358,7 +357,7 @@ class ActivationUnit(wiring.Component):
         gate = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate")[-1]
         for lane in range(self.lanes):
             m.submodules[f"gate_multiplier_{lane}"] = multiplier = Multiplier(
-                a_width=WORD_BITS, b_width=SLOPE_BITS, family=self.family, fabric=self.fabric
+                a_width=WORD_BITS, b_width=SLOPE_BITS, family=self.family
             )
             m.d.comb += [
                 curve.values[lane].eq(self.values[lane]),

@@ -20,7 +20,7 @@ from hw.instruction import INSTRUCTION
 from hw.isa import WEIGHT_STATISTICS, Destination, Opcode, Region, Source
 from hw.mac_array import MacArray
 from hw.statistics import ReportSignature, amount_bits
-from hw.tile_memory import TileMemory, TileRead, TileWrite, read_latency
+from hw.tile_memory import TileMemory, TileRead, TileWrite
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
 from hw.update_unit import UpdateUnit
 
@@ -78,7 +78,7 @@ class ArrayUnit(wiring.Component):
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self._read_latency = read_latency(capture=config.capture_reads)
+        self._read_latency = TileMemory.READ_LATENCY
         self.operand_latency = self._read_latency + 1
         self._walk = TileWalk(config=config, drain_latency=self.operand_latency + MacArray.LATENCY)
         context = tile_context(config)
@@ -94,7 +94,6 @@ class ArrayUnit(wiring.Component):
             config=config,
             tag_width=self._tag.size,
             interval=config.epilogue_interval,
-            fabric_multipliers=config.epilogue_fabric,
         )
         self._update = UpdateUnit(
             config=config, read_latency=self._read_latency, fabric=config.update_fabric

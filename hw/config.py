@@ -44,11 +44,10 @@ class DeviceConfig:
         need more multipliers a lane (1: three, 3: one)
     epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
         or 4; its area is about inverse to it
-    update_fabric, epilogue_fabric: whether these units' multipliers are made of logic cells,
-        where the array leaves no block of the part for them
+    update_fabric: whether the update unit's multipliers are made of logic cells, where the array
+        leaves no block of the part for them
     serial: whether results leave the array one by one, through a single lane of each unit behind
         it, and units take turns at the memories: half the cells, and a fraction of the speed
-    capture_reads: whether tile memories have a register behind each bank, for a faster clock
     frame_payload: most payload bytes of a frame, a power of two
     """
 
@@ -72,9 +71,7 @@ class DeviceConfig:
     update_interval: Literal[1, 3] = 1
     epilogue_interval: int = 1
     update_fabric: bool = False
-    epilogue_fabric: bool = False
     serial: bool = False
-    capture_reads: bool = True
     frame_payload: int = 512
 
     def __post_init__(self) -> None:

@@ -113,7 +113,6 @@ class Epilogue(wiring.Component):
     tag_width: bits that accompany a column
     interval: least cycles from one column to the next, a power of two up to L; area is about
         inverse to it
-    fabric_multipliers: whether products by slopes are made of logic cells
 
     Members
     -------
@@ -140,7 +139,6 @@ class Epilogue(wiring.Component):
         config: DeviceConfig,
         tag_width: int,
         interval: int = 1,
-        fabric_multipliers: bool = False,
     ) -> None:
         if tag_width < 0:
             raise ValueError(f"tag_width must be at least 0, not {tag_width}")
@@ -150,7 +148,6 @@ class Epilogue(wiring.Component):
         self.tag_width = tag_width
         self.interval = interval
         self.portion = config.lanes // interval
-        self.fabric_multipliers = fabric_multipliers
         activation_latency = ActivationUnit.latency(sigmoid=config.sigmoid)
         self._collect = 1 + Narrower.LATENCY + activation_latency
         self.LATENCY = self._collect + interval
@@ -258,7 +255,6 @@ class Epilogue(wiring.Component):
             lanes=self.portion,
             sigmoid=self.config.sigmoid,
             family=self.config.family,
-            fabric=self.fabric_multipliers,
         )
         start = 1 + self.GATE_OFFSET
         activation = Mux(self.opcode == Opcode.GRADIENT, Activation.LINEAR, self.activation)

@@ -16,7 +16,7 @@ from hw.core import CoreSignature
 from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.loss_unit import LossUnit
-from hw.tile_memory import Access, TileMemory, read_latency
+from hw.tile_memory import Access, TileMemory
 
 ROW, COLUMN = Access.ROW, Access.COLUMN
 
@@ -42,7 +42,7 @@ class ParallelCore(wiring.Component):
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self.read_latency = read_latency(capture=config.capture_reads)
+        self.read_latency = TileMemory.READ_LATENCY
         self.memories = {
             region: TileMemory(
                 tiles=tiles,
@@ -50,7 +50,6 @@ class ParallelCore(wiring.Component):
                 lanes=config.lanes,
                 reads=ACCESSES[region][0],
                 writes=ACCESSES[region][1],
-                capture=config.capture_reads,
             )
             for region, tiles in region_tiles(config).items()
             if tiles

@@ -27,12 +27,19 @@ DISTANCE_BITS = WORD_BITS + 1
 
 STROBES = data.StructLayout(
     dict.fromkeys(
-        "clear label first load second subtract fill negate shift begin stream check write row "
-        "tile".split(),
+        "clear label first second subtract fill negate shift begin stream check write "
+        "row".split(),
         1,
     )
 )
 """What is done in a cycle."""
+
+
+STATES = data.StructLayout(
+    dict.fromkeys(
+        "label first second subtract sign shift ready stream check write next".split(), 1
+    )
+)
 
 
 def loss_bits(config: DeviceConfig) -> int:
@@ -201,18 +208,23 @@ class SerialLossUnit(wiring.Component):
     def _hold(self, m: Module) -> None:
         """The word: what was read, a one-hot target, the delta as its bits come, or its bound."""
         do, word = self._do, self._word
+        fill, bit, incoming, change = Signal(), Signal(), Signal(), Signal()
         move = do.stream & self._active | do.shift & ~self._turning
-        saturate = do.check & self._overflow
-        fill = do.fill | do.begin | saturate
-        top_fill = Mux(do.check, self._negative, do.begin | self._at_label)
-        rest_fill = do.check & ~self._negative
-        top_move = do.stream & self._in
-        for i, bit in enumerate(word):
-            top = i == WORD_BITS - 1
-            moved = top_move if top else word[i + 1]
-            filled = top_fill if top else rest_fill
-            with m.If(fill | move | do.load):
-                m.d.sync += bit.eq(Mux(fill, filled, Mux(move, moved, self._x[i])))
+        m.d.comb += [
+            fill.eq(do.fill | do.begin | do.check),
+            # Which of two: move or load, or what to fill with.
+            bit.eq(move | do.check & ~self._negative),
+            incoming.eq(
+                Mux(fill, Mux(do.check, self._negative, do.begin | self._at_label),
+                do.stream & self._in)
+            ),
+            change.eq(do.first | do.fill | do.begin | move | do.check & self._overflow),
+        ]
+        with m.If(change):
+            m.d.sync += word.eq(
+                Cat(Mux(fill, bit, Mux(bit, word[k + 1], self._x[k])) for k in range(15))
+            )
+            m.d.sync += word[-1].eq(Mux(fill | bit, incoming, self._x[-1]))
 
     def _place(self, m: Module) -> None:
         """Where the words lie: first tile, a stride for every batch tile, the class in these."""
@@ -229,17 +241,23 @@ class SerialLossUnit(wiring.Component):
             tile = Signal(port.tile.shape(), name=f"{port.tile.name}_base")
             with m.If(do.clear):
                 m.d.sync += tile.eq(first)
-            with m.Elif(do.tile):
+            with m.Elif(do.row & lane.all()):
                 m.d.sync += tile.eq(tile + stride)
             m.d.comb += port.tile.eq(tile + number[lane_bits:])
             if port is not self.write:
                 m.d.comb += [port.index.eq(number), port.column.eq(1)]
-        words = [
-            Array(port.data[k] for k in range(config.batch_lanes))[lane]
-            for port in (self.read_output, self.read_target)
-        ]
+        even, odd = (
+            [Array(port.data[k] for k in range(part, config.batch_lanes, 2))[lane[1:]]
+            for port in (self.read_output, self.read_target)]
+            for part in (0, 1)
+        )
+        # Two tables a bit choose one of four words, the second by what the first passes on. Were
+        # both strobes one, synthesis would find the plain tree of three.
+        for k, x in enumerate(self._x):
+            first = Mux(self.read_output.enable, Mux(lane[0], odd[0][k], even[0][k]), lane[0])
+            second = Mux(first, odd[1][k], even[1][k])
+            m.d.comb += x.eq(Mux(self.read_target.enable, second, first))
         m.d.comb += [
-            self._x.eq(Mux(self.read_target.enable, words[1], words[0])),
             self.write.row.eq(lane),
             self.write.column.eq(self._class_number),
             self.write.data.eq(self._word),
@@ -296,85 +314,68 @@ class SerialLossUnit(wiring.Component):
             m.d.sync += self._class_number.eq(self._class_number + 1)
 
     def _sequence(self, m: Module) -> None:
-        """The order of it all."""
-        i, do = self.instruction, self._do
-        row_bits = self.config.batch_lanes.bit_length() - 1
+        """The order of it all: a bit for every state, so that none is decoded."""
+        i, do, sign = self.instruction, self._do, self._distance[-1]
+        state = Signal(STATES)
         age, arrived = Signal(range(self.read_latency + 1)), Signal()
-        m.d.comb += arrived.eq(age == self.read_latency)
         reading = self.read_target.enable | self.read_output.enable
-        with m.If(~arrived & reading):
-            m.d.sync += age.eq(age + 1)
-        with m.Else():
+        m.d.comb += arrived.eq(age == self.read_latency)
+        with m.If(arrived | ~reading):
             m.d.sync += age.eq(0)
-        m.d.comb += self.busy.eq(1)
-        m.d.sync += self.done.eq(0)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.busy.eq(0)
-                with m.If(self.start):
-                    m.d.comb += do.clear.eq(1)
-                    m.next = "LABEL"
-            with m.State("LABEL"):
-                m.d.comb += [self.read_target.enable.eq(1), do.label.eq(1)]
-                with m.If(arrived | ~i.class_target):
-                    m.next = "FIRST"
-            with m.State("FIRST"):
-                m.d.comb += [
-                    self.read_target.enable.eq(~i.class_target),
-                    self.read_output.enable.eq(i.class_target),
-                    do.first.eq(1),
-                    do.load.eq(1),
-                ]
-                with m.If(arrived):
-                    m.next = "SECOND"
-            with m.State("SECOND"):
-                m.d.comb += [self.read_output.enable.eq(1), do.second.eq(1)]
-                with m.If(arrived):
-                    m.next = "SUBTRACT"
-            with m.State("SUBTRACT"):
-                m.d.comb += [self.read_output.enable.eq(1), do.subtract.eq(1)]
-                m.next = "SIGN"
-            with m.State("SIGN"):
-                m.d.comb += self.read_output.enable.eq(1)
-                with m.If(i.class_target & ~self._one_hot):
-                    m.d.comb += do.fill.eq(1)
-                    m.next = "SUBTRACT"
-                    with m.If(self._at_label):
-                        m.next = "SHIFT"
-                with m.Elif(self._distance[-1] & ~self._negative):
-                    m.d.comb += do.negate.eq(1)
-                    m.next = "SUBTRACT"
-                with m.Else():
-                    m.next = "READY"
-            with m.State("SHIFT"):
-                m.d.comb += [self.read_output.enable.eq(1), do.shift.eq(1)]
-                with m.If(~self._turning & (self._step[:4] == ~i.fraction)):
-                    m.d.comb += do.shift.eq(0)
-                    m.next = "SUBTRACT"
-            with m.State("READY"):
-                with m.If(~self._turning):
-                    m.d.comb += do.begin.eq(1)
-                    m.next = "STREAM"
-            with m.State("STREAM"):
-                m.d.comb += do.stream.eq(1)
-                with m.If(self._active & self._word[0]):
-                    m.next = "CHECK"
-            with m.State("CHECK"):
-                m.d.comb += do.check.eq(1)
-                m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += do.write.eq(1)
-                m.next = "CLASS"
-            with m.State("CLASS"):
-                m.next = "FIRST"
-                with m.If(self._class_number == i.rows[: len(self._class_number)]):
-                    m.d.comb += do.row.eq(1)
-                    m.next = "SAMPLE"
-            with m.State("SAMPLE"):
-                with m.If(self._sample == i.columns[: len(self._sample)]):
-                    with m.If(~self._turning):
-                        m.d.sync += self.done.eq(1)
-                        m.next = "IDLE"
-                with m.Else():
-                    m.d.comb += do.tile.eq(self._sample[:row_bits] == 0)
-                    m.next = "LABEL"
+        with m.Else():
+            m.d.sync += age.eq(age + 1)
+
+        final = self._sample == i.columns[: len(self._sample)]
+        comparing = i.class_target & ~self._one_hot
+        shifted = ~self._turning & (self._step[:4] == ~i.fraction)
+        row = self._class_number == i.rows[: len(self._class_number)]
+        finished = state.label & final & ~self._turning
+        target = state.label & ~final & (arrived | ~i.class_target)
+        complete = state.stream & self._active & self._word[0]
+        again = state.sign & ~comparing & sign & ~self._negative
+        m.d.comb += [
+            do.clear.eq(self.start & ~self.busy),
+            do.label.eq(state.label),
+            do.first.eq(state.first),
+            do.second.eq(state.second),
+            do.subtract.eq(state.subtract),
+            do.fill.eq(state.sign & comparing),
+            do.negate.eq(again),
+            do.shift.eq(state.shift & ~shifted),
+            do.begin.eq(state.ready & ~self._turning),
+            do.stream.eq(state.stream),
+            do.check.eq(state.check),
+            do.write.eq(state.write),
+            do.row.eq(state.next & row),
+            self.read_target.enable.eq(state.label | state.first & ~i.class_target),
+            self.read_output.enable.eq(
+                state.first & i.class_target
+                | state.second
+                | state.subtract
+                | state.sign
+                | state.shift
+            ),
+        ]
+        m.d.sync += [
+            state.label.eq(do.clear | do.row | state.label & ~finished & ~target),
+            state.first.eq(target | state.next & ~row | state.first & ~arrived),
+            state.second.eq(state.first & arrived | state.second & ~arrived),
+            state.subtract.eq(
+                state.second & arrived
+                | do.fill & ~self._at_label
+                | again
+                | state.shift & shifted
+            ),
+            state.sign.eq(state.subtract),
+            state.shift.eq(do.fill & self._at_label | do.shift),
+            state.ready.eq(state.sign & ~do.fill & ~again | state.ready & self._turning),
+            state.stream.eq(do.begin | state.stream & ~complete),
+            state.check.eq(complete),
+            state.write.eq(state.check),
+            state.next.eq(state.write),
+            self.done.eq(finished),
+        ]
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(finished):
+            m.d.sync += self.busy.eq(0)

@@ -47,7 +47,7 @@ class TileRead(wiring.Signature):
     index: which row or column
     column: 1 for a column access; ignored where the memory has only one kind
     data: the L words of the row, or the R words of the column (lanes R and up are undefined),
-        `read_latency(capture=...)` cycles later
+        `TileMemory.READ_LATENCY` cycles later
     """
 
     def __init__(self, *, tiles: int, lanes: int):
@@ -130,11 +130,6 @@ class TileHost(wiring.Signature):
         )
 
 
-def read_latency(*, capture: bool) -> int:
-    """Cycles from a read, the device's or the host's, to its words."""
-    return TileMemory.READ_LATENCY - (not capture)
-
-
 class TileMemory(wiring.Component):
     """`tiles` tiles of `rows` x `lanes` signed words over `lanes` banks of block RAM.
 
@@ -151,8 +146,6 @@ class TileMemory(wiring.Component):
     lanes: L, a power of two
     reads, writes: the kinds of access that the device makes, one or both; with one only, the
         addresses of the other are not computed
-    capture: whether a word has a register between its bank and the rotation; without, a read takes
-        a cycle less and L * 16 flip-flops, and the clock is slower
 
     Members
     -------
@@ -162,7 +155,6 @@ class TileMemory(wiring.Component):
     """
 
     READ_LATENCY = 4
-    """With `capture`; a cycle less without."""
     WRITE_LATENCY = 1
     HOST_LATENCY = READ_LATENCY
 
@@ -174,7 +166,6 @@ class TileMemory(wiring.Component):
         lanes: int,
         reads: Collection[Access] = BOTH,
         writes: Collection[Access] = BOTH,
-        capture: bool = True,
     ):
         for name, value, low, high in (("lanes", lanes, 2, 64), ("rows", rows, 2, lanes)):
             if not low <= value <= high or value & (value - 1):
@@ -195,7 +186,6 @@ class TileMemory(wiring.Component):
         self.lanes = lanes
         self.reads = frozenset(reads)
         self.writes = frozenset(writes)
-        self.capture = capture
         super().__init__(
             {
                 "read": In(TileRead(tiles=tiles, lanes=lanes)),
@@ -240,7 +230,7 @@ class TileMemory(wiring.Component):
     def _read(self, m: Module, banks: list[Memory]) -> None:
         places, shift = self._places(m, self.read, self.read.enable, self.reads)
         # The shift follows the words: into the address registers, the banks, the capture.
-        for stage in ("address", "bank", "capture")[: 2 + self.capture]:
+        for stage in ("address", "bank", "capture"):
             register = Signal(shift.shape(), name=f"read_shift_{stage}", reset_less=True)
             m.d.sync += register.eq(shift)
             shift = register
@@ -251,11 +241,9 @@ class TileMemory(wiring.Component):
             word = Signal(WORD_BITS, name=f"read_word_{k}", reset_less=True)
             m.d.comb += port.addr.eq(place)
             m.d.sync += [place.eq(places[k]), word.eq(port.data)]
-            if self.capture:
-                capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
-                m.d.sync += capture.eq(word)
-                word = capture
-            captures.append(word)
+            capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
+            m.d.sync += capture.eq(word)
+            captures.append(capture)
         elements = Signal(self.lanes * WORD_BITS, reset_less=True)
         m.d.sync += elements.eq(Cat(_rotated_down(captures, shift)))
         m.d.comb += [

@@ -239,7 +239,7 @@ async def corners(dut: Any) -> None:
     await bench.seed()
     saturated = np.zeros(2, int)
     for corner in range(16):
-        stream = bench.stream(48, corners=True, slack=corner % 3)
+        stream = bench.stream(16, corners=True, slack=corner % 3)
         stream.there[::2] = True
         updated = await bench.check(stream, bench.rates(corner))
         saturated += updated.weight_saturated.sum(), updated.momentum_saturated.sum()
@@ -248,18 +248,18 @@ async def corners(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def every_shift(dut: Any) -> None:
-    """Mantissas of one bit, of all, and random ones, at every shift, as a rate and as a decay."""
+    """Mantissas of one bit, of all, and a random one, at every shift, as a rate and as a decay."""
     bench = Bench(dut)
     await bench.start()
     await bench.seed()
     for shift in range(16):
-        for mantissa in (1, 0x80, 0xFF, *bench.random.integers(2, 255, 2).tolist()):
+        for mantissa in (1, 0x80, 0xFF, int(bench.random.integers(2, 255))):
             other = bench.rates()
             for rates in (
                 Rates(mantissa << 8, shift, other.decay, other.decay_shift),
                 Rates(other.rate, other.rate_shift, mantissa << 8, shift),
             ):
-                stream = bench.stream(3)
+                stream = bench.stream(1)
                 stream.there[:] = True
                 await bench.check(stream, rates)
 
@@ -272,7 +272,7 @@ async def random_streams(dut: Any) -> None:
     await bench.seed()
     for slack in (0, 1, 2, 5, 30):
         for _ in range(4):
-            await bench.check(bench.stream(40, slack=slack), bench.rates())
+            await bench.check(bench.stream(12, slack=slack), bench.rates())
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw.layout import TensorLayout
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
-from hw.tile_memory import Access, read_latency
+from hw.tile_memory import Access, TileMemory
 from sim.bench import cycle, pack, parameters, reset, start, unpack
 
 P = parameters()
@@ -21,7 +21,7 @@ TILES, R, L = P["tiles"], P["rows"], P["lanes"]
 READS = [Access(kind) for kind in P["reads"]]
 WRITES = [Access(kind) for kind in P["writes"]]
 WORDS = TILES * R * L
-LATENCY = read_latency(capture=P["capture"])
+LATENCY = TileMemory.READ_LATENCY
 
 test = cocotb.test(timeout_time=1, timeout_unit="ms")
 

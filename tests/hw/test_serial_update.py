@@ -1,6 +1,7 @@
 """The serial update unit against the golden units, and what it takes of an iCE40."""
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from sim.bench.runner import run_bench
 
 SEED = 20261
 
-SERIAL = replace(configuration("up5k-4x2"), serial=True, momentum=False)
+SERIAL = replace(configuration("up5k-4x2"), serial=True)
 
 BUILDS = {
     "up5k-4x2": (SERIAL, 3),
@@ -47,8 +48,27 @@ def test_equals_golden(build: str) -> None:
 def test_is_small() -> None:
     taken = count(netlist(SerialUpdateUnit(config=SERIAL, read_latency=3), "ice40"), "ice40")
     assert (taken.multipliers, taken.memories) == (0, 1)
-    assert taken.cells <= 320
+    assert taken.cells <= 312
 
 
 def test_cycles() -> None:
     assert (SerialUpdateUnit.LATENCY, SerialUpdateUnit.INTERVAL) == (10, 11)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"serial": False}, "serial of configuration 'up5k-4x2' must be True"),
+        ({"momentum": True}, "momentum of configuration 'up5k-4x2' must be False"),
+        ({"rate_width": 9}, "rate_width of configuration 'up5k-4x2' must be 8 .*, not 9"),
+    ],
+)
+def test_refuses_other_devices(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SerialUpdateUnit(config=replace(SERIAL, **change), read_latency=3)
+
+
+@pytest.mark.parametrize("read_latency", [0, SerialUpdateUnit.MAX_READ_LATENCY + 1])
+def test_refuses_a_memory_that_is_too_fast_or_too_slow(read_latency: int) -> None:
+    with pytest.raises(ValueError, match=f"must be from 1 to 4, not {read_latency}"):
+        SerialUpdateUnit(config=SERIAL, read_latency=read_latency)

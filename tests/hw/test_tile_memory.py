@@ -7,7 +7,7 @@ from boards.yosys import cells
 from hw.config import Family
 from hw.layout import TensorLayout
 from hw.numbers import WORD_BITS
-from hw.tile_memory import BOTH, Access, TileMemory, read_latency
+from hw.tile_memory import BOTH, Access, TileMemory
 from sim.bench.runner import run_bench
 
 SEED = 21
@@ -15,20 +15,20 @@ SEED = 21
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(
-    ("tiles", "rows", "lanes", "reads", "writes", "capture"),
+    ("tiles", "rows", "lanes", "reads", "writes"),
     [
-        (5, 2, 4, BOTH, BOTH, False),
-        (7, 8, 8, BOTH, BOTH, True),
-        (3, 4, 8, [Access.COLUMN], [Access.ROW], True),
+        (5, 2, 4, BOTH, BOTH),
+        (7, 8, 8, BOTH, BOTH),
+        (3, 4, 8, [Access.COLUMN], [Access.ROW]),
     ],
     ids=["5x2x4", "7x8x8", "3x4x8"],
 )
 def test_accesses_are_those_of_the_layout(
-    tiles: int, rows: int, lanes: int, reads: list[Access], writes: list[Access], capture: bool
+    tiles: int, rows: int, lanes: int, reads: list[Access], writes: list[Access]
 ) -> None:
     run_bench(
         TileMemory(
-            tiles=tiles, rows=rows, lanes=lanes, reads=reads, writes=writes, capture=capture
+            tiles=tiles, rows=rows, lanes=lanes, reads=reads, writes=writes
         ),
         bench="sim.bench.bench_tile_memory",
         parameters={
@@ -37,7 +37,6 @@ def test_accesses_are_those_of_the_layout(
             "lanes": lanes,
             "reads": [kind.value for kind in reads],
             "writes": [kind.value for kind in writes],
-            "capture": capture,
             "seed": SEED,
         },
     )
@@ -73,7 +72,6 @@ def test_banks_are_block_memory(family: Family, tiles: int, size: int, block: st
 
 def test_latencies_are_stated() -> None:
     assert (TileMemory.READ_LATENCY, TileMemory.WRITE_LATENCY, TileMemory.HOST_LATENCY) == (4, 1, 4)
-    assert (read_latency(capture=True), read_latency(capture=False)) == (4, 3)
 
 
 @pytest.mark.parametrize(
