@@ -95,9 +95,7 @@ class ArrayUnit(wiring.Component):
             tag_width=self._tag.size,
             interval=config.epilogue_interval,
         )
-        self._update = UpdateUnit(
-            config=config, read_latency=self._read_latency, fabric=config.update_fabric
-        )
+        self._update = UpdateUnit(config=config, read_latency=self._read_latency)
         tiles = region_tiles(config)
         members = {
             "instruction": In(INSTRUCTION),

@@ -44,8 +44,6 @@ class DeviceConfig:
         need more multipliers a lane (1: three, 3: one)
     epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
         or 4; its area is about inverse to it
-    update_fabric: whether the update unit's multipliers are made of logic cells, where the array
-        leaves no block of the part for them
     serial: whether results leave the array one by one, through a single lane of each unit behind
         it, and units take turns at the memories: half the cells, and a fraction of the speed
     frame_payload: most payload bytes of a frame, a power of two
@@ -70,7 +68,6 @@ class DeviceConfig:
     rate_width: int = 16
     update_interval: Literal[1, 3] = 1
     epilogue_interval: int = 1
-    update_fabric: bool = False
     serial: bool = False
     frame_payload: int = 512
 
@@ -104,6 +101,7 @@ class DeviceConfig:
                 tiles = getattr(self, field.name)
                 checks.append((field.name, 1 <= tiles <= 65535, "from 1 to 65535"))
         if self.serial:
+            checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off in a serial device"))
             for name in ("input_tiles", "target_tiles"):

@@ -1,18 +1,18 @@
 """The update unit of a serial device: stochastic gradient descent on one weight at a time.
 
-    LFSRs -- r0 ----+      +--- first, a weight next ---+
-                    v      v                            |
-    gradient -----> + --> [ word ] --> x digit --> + --> [ product ] --> >> shift --+
-                             ^           ^         ^          | >> 4                |
-    WEIGHT --+---------------+           |         +----------+                     v
-             |                           |                                          -
-             |              mantissa, four bits at a time                           |
-             +----------------------> [ total ] <-----------------------------------+
-    LFSRs -- r1 ------------------------^  | --> saturate --> WEIGHT
+    gradient --> + r0 --> saturate --+     +--- >> 4 ---+
+                                     v     v            |
+    WEIGHT --+------------------> [ word ] x digit --> [ product ] --> >> shift --+
+             |                               ^                                    v
+             |     mantissa, 4 bits a cycle -+                                    -
+             v                                                                    |
+       {w, r1} -----------------------------------------------------------> [ total ]
+                                                                               |
+    WEIGHT <-- saturate <------------------------------------------------------+
 
 `sim.golden.units.update` is the arithmetic, without momentum: v' is the gradient, rounded. The
-rows of the product, a row a bit of the digit, are adders with a multiplexer in a cell a bit, as in
-`hw.row_multiplier`.
+product has a row for every bit of the digit, which adds the word or passes on what it got:
+Mux(bit, above + word, above). An iCE40 cell holds a bit of that, multiplexer included.
 
 A shift by s is a product with `mantissa << (3 - s % 4)`, which costs a shift of 8 bits rather than
 of 32, and a shift of that by a multiple of 4. One counter tells it all:

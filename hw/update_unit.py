@@ -26,7 +26,6 @@ from hw.config import DeviceConfig
 from hw.lfsr import LfsrBank, preceding
 from hw.multiplier import Multiplier
 from hw.numbers import GRADIENT_BITS, GRADIENT_GUARD_BITS, UPDATE_FRACTION_BITS, WORD_BITS
-from hw.row_multiplier import RowMultiplier
 from hw.update_schedule import Kept, Line, Schedule
 
 SHIFT_BITS = 4
@@ -68,7 +67,6 @@ class UpdateUnit(wiring.Component):
     ----------
     config: the device's configuration
     read_latency: cycles from the enable of a read to its words
-    fabric: make multipliers of logic cells, where the array takes all multiplier blocks
 
     Members
     -------
@@ -91,12 +89,11 @@ class UpdateUnit(wiring.Component):
     LATENCY, MOMENTUM_LATENCY: cycles from `valid` to the writes
     """
 
-    def __init__(self, *, config: DeviceConfig, read_latency: int, fabric: bool = False) -> None:
+    def __init__(self, *, config: DeviceConfig, read_latency: int) -> None:
         if read_latency < 1:
             raise ValueError(f"read_latency must be at least 1, not {read_latency}")
         self.config = config
         self.read_latency = read_latency
-        self.fabric = fabric
         self.schedule = Schedule(config, read_latency)
         waiting = config.update_interval if config.update_interval > 1 else 0
         self.LATENCY = self.schedule.WRITE + waiting
@@ -237,11 +234,6 @@ class UpdateUnit(wiring.Component):
         """The product with the used bits of a mantissa, in cells or in a block."""
         width = self.config.rate_width
         mantissa = mantissa[WORD_BITS - width :]
-        if self.fabric:
-            rows = RowMultiplier(mantissa_width=width, word_width=WORD_BITS)
-            m.submodules[f"multiplier_{name}"] = rows
-            m.d.comb += [rows.mantissa.eq(mantissa), rows.word.eq(word)]
-            return rows.product
         block = Multiplier(a_width=width + 1, b_width=WORD_BITS, family=self.config.family)
         m.submodules[f"multiplier_{name}"] = block
         m.d.comb += [block.a.eq(mantissa), block.b.eq(word)]

@@ -6,34 +6,31 @@ import pytest
 
 from hw.config import DeviceConfig, configuration
 from hw.lfsr import LfsrBank
-from hw.row_multiplier import RowMultiplier
 from hw.update_unit import UpdateUnit
 from sim.bench.runner import run_bench
 
 SEED = 20260
 
 BUILDS = {
-    "up5k-4x2": (configuration("up5k-4x2"), 3, True),
     # A multiplier for each product, as in ecp5-8x8.
-    "apart": (replace(configuration("ecp5-8x8"), lanes=4, batch_lanes=4), 3, False),
+    "apart": (replace(configuration("ecp5-8x8"), lanes=4, batch_lanes=4), 3),
     # One multiplier a lane for all three, as in ecp5-16x8, with mantissas of an odd width.
-    "shared": (replace(configuration("ecp5-16x8"), lanes=8, rate_width=11), 4, False),
+    "shared": (replace(configuration("ecp5-16x8"), lanes=8, rate_width=11), 4),
     "without momentum": (
         replace(configuration("ecp5-8x8"), lanes=2, batch_lanes=2, momentum=False, rate_width=9),
         1,
-        True,
     ),
 }
-"""A configuration, the latency of its memories, and whether its multipliers are logic cells."""
+"""A configuration, and the latency of its memories."""
 
 
 @pytest.mark.simulator
 @pytest.mark.toolchain
 @pytest.mark.parametrize("build", BUILDS)
 def test_equals_golden(build: str) -> None:
-    config, read_latency, fabric = BUILDS[build]
+    config, read_latency = BUILDS[build]
     config = config.with_family("behavioural")
-    unit = UpdateUnit(config=config, read_latency=read_latency, fabric=fabric)
+    unit = UpdateUnit(config=config, read_latency=read_latency)
     print(f"seed {SEED}")
     run_bench(
         unit,
@@ -51,7 +48,7 @@ def test_equals_golden(build: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "read_latency", "latency", "momentum_latency"),
-    [("ecp5-8x8", 3, 14, 8), ("ecp5-16x8", 3, 17, 11), ("up5k-4x2", 3, 12, 6)],
+    [("ecp5-8x8", 3, 14, 8), ("ecp5-16x8", 3, 17, 11)],
 )
 def test_latencies(name: str, read_latency: int, latency: int, momentum_latency: int) -> None:
     unit = UpdateUnit(config=configuration(name), read_latency=read_latency)
@@ -71,7 +68,5 @@ def test_without_momentum_there_are_no_members_for_it() -> None:
 def test_refuses_bad_parameters() -> None:
     with pytest.raises(ValueError, match="read_latency must be at least 1, not 0"):
         UpdateUnit(config=configuration("ecp5-8x8"), read_latency=0)
-    with pytest.raises(ValueError, match="mantissa_width must be at least 2, not 1"):
-        RowMultiplier(mantissa_width=1, word_width=16)
     with pytest.raises(ValueError, match="lanes must be a power of two from 2, not 3"):
         LfsrBank(lanes=3)
