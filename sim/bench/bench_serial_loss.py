@@ -50,7 +50,10 @@ class WordMemories(Memories):
                 column = self.addresses(tile, int(getattr(port, read + "index").value))
                 pipe[-1] = image[column % len(image)]
             # What was not asked for is anything at all.
-            words, due = random.getrandbits(config.lanes * WORD_BITS), pipe.popleft()
+            due = pipe.popleft()
+            if due is None and not enabled and random.random() < 0.9:
+                continue
+            words = random.getrandbits(config.lanes * WORD_BITS)
             if due is not None:
                 used = config.batch_lanes * WORD_BITS
                 words = words >> used << used | pack(due, WORD_BITS)
@@ -148,7 +151,7 @@ async def sizes(dut: Any) -> None:
     for class_target in (True, False):
         for rows in (1, 2, 3, d.config.lanes, d.config.lanes + 1, d.config.max_outputs):
             most = d.most_samples(rows, class_target)
-            for columns in sorted({1, batch - 1, batch, batch + 1, 3 * batch - 1, most}):
+            for columns in sorted({1, batch, batch + 1, most if rows == d.config.lanes else 1}):
                 if 1 <= columns <= most:
                     await d.check(
                         d.command(
@@ -167,11 +170,11 @@ async def extremes(dut: Any) -> None:
     """The widest differences with every shift, the largest and smallest residuals."""
     d = await driver(dut)
     for shift in range(32):
-        for residual in (1 << 15, (1 << 14) + 1, (1 << 16) - 1, 1, 0):
-            for class_target in (False, True):
+        for class_target in (False, True):
+            for residual in (random.choice((1 << 15, (1 << 14) + 1, 1, 0)), (1 << 16) - 1):
                 await d.check(
                     d.command(
-                        rows=random.randint(1, 5),
+                        rows=random.randint(1, 4),
                         columns=d.config.batch_lanes,
                         loss=Loss.MEAN_SQUARED_ERROR,
                         class_target=class_target,

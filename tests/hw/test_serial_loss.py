@@ -1,16 +1,17 @@
 """SerialLossUnit: equals the golden unit in every bit and takes no longer than it promises."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 
 from boards.resources import count
 from boards.yosys import netlist
 from hw.config import DeviceConfig, configuration
-from hw.serial_loss import SerialLossUnit, loss_bits, most_samples
+from hw.serial_loss import SerialLossUnit, most_samples
+from hw.serial_loss_element import loss_bits
 from sim.bench.runner import run_bench
 
-UP5K = replace(configuration("up5k-4x2"), serial=True)
+UP5K = configuration("up5k-4x2")
 SMALL = DeviceConfig(
     name="small",
     lanes=4,
@@ -61,7 +62,7 @@ def test_equals_golden_in_the_promised_time(name: str) -> None:
 @pytest.mark.toolchain
 def test_fits_the_smallest_part() -> None:
     found = count(netlist(SerialLossUnit(config=UP5K, read_latency=3), "ice40"), "ice40")
-    assert found.cells <= 380
+    assert found.cells <= 350
     assert found.multipliers == found.memories == 0
 
 
