@@ -19,8 +19,13 @@ from hw.loader import TileRowWrite
 from hw.numbers import WORD_BITS
 from hw.statistics import ReportSignature
 
-REPORTERS = len(WEIGHT_STATISTICS) + 1
-"""Units that report saturations: those of the array's commands, and LOSS."""
+
+def reporters(config: DeviceConfig) -> int:
+    """How many units report saturations: LOSS, and those of the array's commands.
+
+    In a serial core the latter report one after the other.
+    """
+    return 1 + (1 if config.serial else len(WEIGHT_STATISTICS))
 
 
 class CoreSignature(wiring.Signature):
@@ -74,6 +79,6 @@ class CoreSignature(wiring.Signature):
                 "write_enable": Out(1),
                 "write_data": Out(WORD_BITS),
                 "read_data": In(WORD_BITS),
-                "reports": In(ReportSignature()).array(REPORTERS),
+                "reports": In(ReportSignature()).array(reporters(config)),
             }
         )

@@ -14,7 +14,6 @@ from amaranth.utils import ceil_log2
 
 from hw.array_unit import delayed
 from hw.config import DeviceConfig, region_words
-from hw.core import REPORTERS
 from hw.isa import COUNTERS, TILE_REGIONS, Control, Region, Register
 from hw.link import Link
 from hw.loader import Loader
@@ -74,14 +73,16 @@ class Device(wiring.Component):
         m.submodules.loader = loader = Loader(config=config)
         m.submodules.sequencer = sequencer = Sequencer(config=config)
         m.submodules.core = core = self._core
-        m.submodules.statistics = statistics = Statistics(reporters=REPORTERS)
+        m.submodules.statistics = statistics = Statistics(
+            config=config, reporters=len(core.reports)
+        )
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         m.d.comb += self.state.eq(sequencer.state)
 
         registers = self._registers(m, link.bus)
         control = self._control(m, link.bus)
-        self._wire_sequencer(m, sequencer, core, loader, registers, control)
+        self._wire_sequencer(m, sequencer, core, loader, statistics, registers, control)
         self._wire_loader(m, link, loader, core, sequencer, registers)
         self._wire_statistics(m, statistics, sequencer, core, control)
         self._wire_bus(m, link.bus, sequencer, core, statistics)
@@ -135,6 +136,7 @@ class Device(wiring.Component):
         sequencer: Sequencer,
         core: ParallelCore | SerialCore,
         loader: Loader,
+        statistics: Statistics,
         registers: dict[Register, Signal],
         control: dict[Control, Signal],
     ) -> None:
@@ -144,9 +146,11 @@ class Device(wiring.Component):
             sequencer.stop.eq(control[Control.STOP]),
             sequencer.first.eq(registers[Register.START]),
             sequencer.count.eq(registers[Register.COUNT]),
-            sequencer.array_ready.eq(core.array_ready),
+            # No command starts while the counters are cleared.
+            sequencer.array_ready.eq(core.array_ready & ~statistics.clearing),
             sequencer.array_retire.eq(core.array_retire),
             sequencer.loss_busy.eq(core.loss_busy),
+            sequencer.counting.eq(statistics.counting),
             sequencer.full.eq(loader.full),
             sequencer.samples.eq(loader.front_samples),
             core.instruction.eq(sequencer.instruction),

@@ -51,6 +51,7 @@ class Sequencer(wiring.Component):
     instruction: the one being dispatched
     array_start, array_ready, array_retire: dispatch, whether another fits, one has finished
     loss_start, loss_busy
+    counting: what commands reported is not all in the counters yet: no LOSS starts, no program ends
     full, samples, release, clear: the loader's front buffer
     state, error, position, remaining: as in the counters
     waiting: ACQUIRE waits for samples
@@ -81,6 +82,7 @@ class Sequencer(wiring.Component):
                 "array_retire": In(1),
                 "loss_start": Out(1),
                 "loss_busy": In(1),
+                "counting": In(1),
                 "full": In(1),
                 "samples": In(16),
                 "release": Out(1),
@@ -105,7 +107,7 @@ class Sequencer(wiring.Component):
         pending = Signal(range(NO_WAIT + 1))
         m.d.sync += pending.eq(pending + self.array_start - self.array_retire)
         idle, stepping, stopping, settled = Signal(), Signal(), Signal(), Signal(State)
-        m.d.comb += idle.eq(self.array_ready & (pending == 0) & ~self.loss_busy)
+        m.d.comb += idle.eq(self.array_ready & (pending == 0) & ~self.loss_busy & ~self.counting)
         m.d.comb += self.running.eq(self.state == State.RUNNING)
         with m.If(self.stop & self.running):
             m.d.sync += stopping.eq(1)
@@ -240,7 +242,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.array_start.eq(1)
                     self._started(m)
             with m.Case(Opcode.LOSS):
-                with m.If((pending <= i.wait_array) & ~self.loss_busy):
+                with m.If((pending <= i.wait_array) & ~self.loss_busy & ~self.counting):
                     m.d.comb += self.loss_start.eq(1)
                     self._started(m)
             with m.Default():

@@ -9,7 +9,7 @@ The operands of a tile are multiplied, then each of its sums is worked on, then 
 operands come.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -22,8 +22,11 @@ from hw.serial_mac import SerialMac
 from hw.serial_update import SerialUpdateUnit
 from hw.serial_walk import SerialWalk
 from hw.skewed_memory import SkewedMemory, VectorRead
-from hw.statistics import ReportSignature, amount_bits
+from hw.statistics import ReportSignature, Statistics, amount_bits
 from hw.tile_memory import WordWrite, words
+
+GAP_BITS = (Statistics.REPORT_GAP - 1).bit_length()
+"""The reports of a command are as many cycles apart as there are numbers of so many bits."""
 
 UPDATE_PORTS = (
     *("rate", "rate_shift", "decay", "decay_shift"),
@@ -46,8 +49,7 @@ class SerialArray(wiring.Component):
     left_words, right_words: In, what was asked for, SkewedMemory.READ_LATENCY cycles later
     write, weight_write: Out(WordWrite), of results; into WEIGHT
     write_ready: In, whether `write` is taken in this cycle
-    reports: saturations of a command, in the order of WEIGHT_STATISTICS; the first one's also
-        serves FORWARD and BACKWARD
+    report: saturations; of GRADIENT one after the other in the order of WEIGHT_STATISTICS
     and those of the update unit in UPDATE_PORTS
     """
 
@@ -74,7 +76,7 @@ class SerialArray(wiring.Component):
                 "weight_write": Out(
                     WordWrite(tiles=region_tiles(config)[Region.WEIGHT], rows=lanes, lanes=lanes)
                 ),
-                "reports": Out(ReportSignature()).array(len(WEIGHT_STATISTICS)),
+                "report": Out(ReportSignature()),
                 **{name: self._update.signature.members[name] for name in UPDATE_PORTS},
             }
         )
@@ -88,6 +90,8 @@ class SerialArray(wiring.Component):
         m.submodules.update = self._update
         gradient = i.opcode == Opcode.GRADIENT
         row, column = Signal(range(config.lanes)), Signal(range(config.batch_lanes))
+        self._reporting = Signal(GAP_BITS + 2, name="reporting")
+        self._ended = Signal(name="ended")
         finished = Signal()
         m.d.comb += [
             walk.instruction.eq(i),
@@ -164,9 +168,14 @@ class SerialArray(wiring.Component):
             with m.State("UPDATE"):
                 m.d.comb += finished.eq(update.done)
                 self._go_on(m, finished, last)
-            with m.State("RETIRE"):
-                m.d.comb += self.retire.eq(1)
-                m.next = "REST"
+            with m.State("REPORT"):
+                m.d.comb += self._ended.eq(1)
+                m.d.sync += self._reporting.eq(self._reporting + 1)
+                last_report = len(WEIGHT_STATISTICS) - 1
+                with m.If(~gradient | (self._reporting == last_report << GAP_BITS)):
+                    m.d.sync += self._reporting.eq(0)
+                    m.d.comb += self.retire.eq(1)
+                    m.next = "REST"
 
     def _go_on(self, m: Module, finished: Value, last: Value) -> None:
         """With the next sum, the next tile or the next command."""
@@ -176,7 +185,7 @@ class SerialArray(wiring.Component):
                 m.d.comb += self._walk.advance.eq(1)
                 m.next = "TILE"
                 with m.If(self._walk.final):
-                    m.next = "RETIRE"
+                    m.next = "REPORT"
 
     def _address(
         self, m: Module, gradient: Value, row: Signal, column: Signal, weight_column: Value
@@ -229,14 +238,17 @@ class SerialArray(wiring.Component):
             (update.momentum_saturated, update.done),
             (update.weight_saturated, update.done),
         )
-        for k, (report, (saturated, valid)) in enumerate(zip(self.reports, sources, strict=True)):
+        totals = []
+        for k, (saturated, valid) in enumerate(sources):
             total = Signal(amount_bits(self.config), name=f"total_{k}")
-            m.d.comb += [
-                report.valid.eq(self.retire),
-                report.statistic.eq(self.instruction.statistic + k),
-                report.amount.eq(total),
-            ]
             with m.If(self.retire):
                 m.d.sync += total.eq(0)
             with m.Elif(valid & saturated):
                 m.d.sync += total.eq(total + 1)
+            totals.append(total)
+        which = self._reporting[GAP_BITS:]
+        m.d.comb += [
+            self.report.valid.eq(self._ended & (self._reporting[:GAP_BITS] == 0)),
+            self.report.statistic.eq(self.instruction.statistic + which),
+            self.report.amount.eq(Array(totals)[which]),
+        ]

@@ -109,7 +109,7 @@ class SerialCore(wiring.Component):
             array.lfsr_write.eq(self.write_enable & (self.region == Region.LFSR)),
             array.lfsr_write_data.eq(self.write_data),
         ]
-        for own, report in zip(self.reports, (*array.reports, loss.report), strict=True):
+        for own, report in zip(self.reports, (array.report, loss.report), strict=True):
             wiring.connect(m, wiring.flipped(own), report)
 
     def _host_place(self, rows: int) -> tuple[Value, Value, Value]:

@@ -1,35 +1,43 @@
 """The counters that the host reads: clock cycles, samples, loss, and saturations by tensor.
 
-    strobes (running, waiting, busy) --> registers, one a counter ------------------+
-    reports (samples, correct, loss) --> registers                                  +--> host
-    reports (statistic, amount) --> pending reports --> read-modify-write of memory-+
+    running, waiting, busy --> tallies --+
+    samples, correct, loss --------------+--> addend --> + --> memory --+
+    reports --> current -----------------+               ^              |
+                                                         +--------------+--> host
 
-A command reports its saturations once, when it ends; the memory's 32-bit counters take a report
-in five cycles, so that commands may end every `hw.tile_walk.COMMAND_GAP` cycles.
+All counters are words of one memory. An engine takes what is to be added to them one after the
+other, and adds it word by word, from the lowest one up as far as there is a carry.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig, region_words
-from hw.isa import COUNTERS, SATURATION_COUNTERS
+from hw.instruction import used_bits
+from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS
 from hw.numbers import WORD_BITS
 
 AMOUNT_BITS = 24
 """Bits of the saturations of one command, of any configuration."""
 
-CLOCK_BITS = 48
-SAMPLE_BITS = 32
+COUNTER_WORDS_EACH = 4
+"""Words of every counter but those of saturations; its address is a multiple of these."""
+SATURATION_WORDS = 2
 
+STATE_BITS = 4
+"""Bits of the counters `state` and `error` that are not always 0."""
+
+CHOICES = (0, (1 << STATE_BITS) - 1, 0, (1 << WORD_BITS) - 1)
+"""What the memory holds in place of the state's words: a bit of it chooses the odd word's bit."""
+
+TALLIES = ("cycles", "waiting", "busy")
+"""Counters of clock cycles, in the order of their addresses."""
 
 
 def amount_bits(config: DeviceConfig) -> int:
     """Bits of the saturations of one command: each element of a tensor may saturate twice."""
     return min(AMOUNT_BITS, (2 * max(region_words(config).values())).bit_length())
-
-
-REPORT = data.StructLayout({"statistic": range(SATURATION_COUNTERS), "amount": AMOUNT_BITS})
 
 
 class ReportSignature(wiring.Signature):
@@ -51,27 +59,68 @@ class ReportSignature(wiring.Signature):
         )
 
 
+def _slot(name: str) -> int:
+    """The engine's slot of a counter of COUNTER_WORDS_EACH words."""
+    slot, rest = divmod(COUNTERS[name].address, COUNTER_WORDS_EACH)
+    assert rest == 0 and COUNTERS[name].words == COUNTER_WORDS_EACH
+    return slot
+
+
+def _chosen(m: Module, sources: list[tuple[Value, Value]]) -> Value:
+    """The value whose condition holds, of which there is one at most; 0 without one."""
+    total: Value = Const(0, 1)
+    for k, (condition, value) in enumerate(sources):
+        chosen = Signal(name=f"chosen_{k}")
+        m.d.comb += chosen.eq(condition)
+        total = total | (value & chosen.replicate(len(value)))
+    return total
+
+
 class Statistics(wiring.Component):
-    """Counters, cleared together by `clear`, which takes as many cycles as there are words.
+    """Counters, cleared together by `clear`, which takes CLEAR_CYCLES; they read as 0 meanwhile.
+
+    The engine visits the counters of cycles and, once after each loss command, those of what it
+    reported, in turn; saturations come before them. A word takes two cycles, or one more while the
+    host reads. What the tallies have counted can be read SETTLE cycles later.
 
     Parameters
     ----------
+    config: the device's configuration
     reporters: how many units report saturations
 
     Members
     -------
-    running, waiting, busy: each counts the cycles in which it is 1
-    done, samples, correct, loss: what a loss command adds
-    reports: saturations of finished commands; never two within COMMAND_GAP cycles of each other
-        from the same unit; those of amount 0 cost nothing
-    state: words of the counters that other units hold, from address 0
-    address, read: the host's port; `words` of a counter at an address come two cycles later
+    running, waiting, busy: each counts the cycles in which it is 1; busy is 0 while `clearing`
+    clear: strobe; what is reported before `clearing` is 0 again may be lost, cycles are not
+    done, samples, correct, loss: what a loss command adds; they hold still while `counting`, and
+        there is no other `done` then
+    reports: saturations of finished commands; never two within hw.tile_walk.COMMAND_GAP cycles of
+        each other from the same unit. In a serial device without momentum, which has room for one
+        of them, never two within REPORT_GAP cycles of each other from any units
+    state: words of the counters that other units hold, from address 0; the first two have
+        STATE_BITS
+    address, read: the host's port; `word`, of a counter at an address, comes two cycles later. It
+        reads every other cycle at most, and goes on to another address each time
+    clearing: a clear is under way
+    counting: what was reported is not all in the counters yet, or a clear is under way; from the
+        cycle of `done` on, or from the one after a report
     """
 
     READ_LATENCY = 2
+    TALLY_BITS = 8
+    CLEAR_CYCLES = COUNTER_WORDS + 1
+    REPORT_GAP = 20
+    SETTLE = 20
 
-    def __init__(self, *, reporters: int):
+    def __init__(self, *, config: DeviceConfig, reporters: int):
+        if reporters < 1:
+            raise ValueError(f"reporters must be at least 1, not {reporters}")
+        self.config = config
         self.reporters = reporters
+        self.alone = config.serial and not config.momentum
+        self._report = data.StructLayout(
+            {"statistic": range(SATURATION_COUNTERS), "amount": amount_bits(config)}
+        )
         super().__init__(
             {
                 "running": In(1),
@@ -87,102 +136,192 @@ class Statistics(wiring.Component):
                 "address": In(8),
                 "read": In(1),
                 "word": Out(WORD_BITS),
+                "clearing": Out(1),
+                "counting": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        word = self._registers(m)
-        saturation = self._saturations(m)
-        from_memory = Signal()
-        m.d.sync += from_memory.eq(self.address >= COUNTERS["saturations"].address)
-        m.d.sync += self.word.eq(Mux(from_memory, saturation, word))
+        self._slot = Signal(range(8), init=1, name="slot")
+        self._place = Signal(range(COUNTER_WORDS_EACH), name="place")
+        self._reporting, self._writing = Signal(name="reporting"), Signal(name="writing")
+        # In this cycle the engine reads a word that it will write in the next one; a counter is
+        # done with, or has nothing to add.
+        self._go, self._end = Signal(name="go"), Signal(name="end")
+        # The host may be reading the word that would be written, which a block memory need not
+        # allow: the engine reads it once more, for the same addend, when the host is past it.
+        self._clash, self._again = Signal(name="clash"), Signal(name="again")
+        self._written = Signal(name="written")
+        m.d.comb += self._written.eq(self._writing & ~self._clash)
+        m.d.sync += self._again.eq(self._clash)
+        # The last word of a clear.
+        self._swept = Signal(name="swept")
+        tallies = self._count_cycles(m)
+        pending = self._take_reports(m)
+        fresh = self._walk(m)
+        addend = self._choose(m, tallies)
+        self._add(m, addend)
+        m.d.comb += self.counting.eq(self.clearing | self.done | fresh | pending)
         return m
 
-    def _registers(self, m: Module) -> Signal:
-        """Counters in registers; returns the addressed word, a cycle after its address."""
-        values = {name: Signal(CLOCK_BITS, name=name) for name in ("cycles", "waiting", "busy")}
-        values |= {name: Signal(SAMPLE_BITS, name=name) for name in ("samples", "correct")}
-        values["loss"] = Signal(64, name="loss_sum")
-        for name, strobe in (
-            ("cycles", self.running),
-            ("waiting", self.waiting),
-            ("busy", self.busy),
-        ):
-            with m.If(strobe):
-                m.d.sync += values[name].eq(values[name] + 1)
-        with m.If(self.done):
-            m.d.sync += [
-                values["samples"].eq(values["samples"] + self.samples),
-                values["correct"].eq(values["correct"] + self.correct),
-                values["loss"].eq(values["loss"] + self.loss),
-            ]
+    def _count_cycles(self, m: Module) -> list[Signal]:
+        """The strobes of each counter of cycles since the engine has taken its tally."""
+        # Nothing is busy while a clear is under way, whose words are counted in place of it.
+        tallies = [Signal(self.TALLY_BITS, name=f"tally_{name}") for name in TALLIES]
+        self._sweep = tallies[-1]
+        last = self._sweep[7] & self._sweep[5]
+        strobes = (self.running, self.waiting, self.busy | (self.clearing & ~last))
+        m.d.comb += self._swept.eq(self.clearing & last)
+        for name, tally, strobe in zip(TALLIES, tallies, strobes, strict=True):
+            taken = self._go & ~self._again & ~self._reporting
+            taken &= (self._slot == _slot(name)) & (self._place == 0)
+            if tally is self._sweep:
+                taken |= self._swept
+            m.d.sync += tally.eq(tally + strobe)
+            with m.If(taken | self.clear):
+                m.d.sync += tally.eq(strobe)
+        return tallies
+
+    def _take_reports(self, m: Module) -> Value:
+        """Bring reports into `current` one by one; returns whether there are any."""
+        self._current = Signal(self._report, name="current", reset_less=True)
+        self._full = Signal(name="full")
+        self._load = load = Signal(name="load")
+        reports = [
+            (report.valid, Cat(report.statistic, report.amount[: amount_bits(self.config)]))
+            for report in self.reports
+        ]
+        pending: Value = self._full
+        ended = self._end & self._reporting
+        free: Value = Const(1)
+        if not self.alone:
+            free = ~self._full | ended
+            held = [Signal(self._report, name=f"pending_{k}") for k in range(self.reporters)]
+            waiting = Signal(self.reporters)
+            first = waiting & (~waiting + 1)[: self.reporters]
+            with m.If(load):
+                m.d.sync += waiting.eq(waiting & ~first)
+            for k, (valid, report) in enumerate(reports):
+                with m.If(valid):
+                    m.d.sync += [held[k].eq(report), waiting[k].eq(1)]
+            with m.If(self.clear):
+                m.d.sync += waiting.eq(0)
+            reports = [(first[k], Value.cast(report)) for k, report in enumerate(held)]
+            pending = pending | waiting.any()
+        m.d.comb += load.eq(Cat(valid for valid, _ in reports).any() & free)
+        with m.If(load):
+            m.d.sync += [self._current.eq(_chosen(m, reports)), self._full.eq(1)]
+        with m.Elif(ended):
+            m.d.sync += self._full.eq(0)
         with m.If(self.clear):
-            m.d.sync += [value.eq(0) for value in values.values()]
-        word = Signal(WORD_BITS)
-        m.d.sync += word.eq(0)
-        with m.Switch(self.address):
-            for address in range(COUNTERS["cycles"].address):
-                with m.Case(address):
-                    m.d.sync += word.eq(self.state[address])
-            for name, value in values.items():
-                for place in range(-(-len(value) // WORD_BITS)):
-                    with m.Case(COUNTERS[name].address + place):
-                        m.d.sync += word.eq(value[place * WORD_BITS :][:WORD_BITS])
-        return word
+            m.d.sync += self._full.eq(0)
+        return pending
 
-    def _saturations(self, m: Module) -> Signal:
-        """The memory of saturation counters; returns its addressed word."""
-        words = 2 * SATURATION_COUNTERS
-        m.submodules.memory = counters = memory.Memory(shape=WORD_BITS, depth=words, init=[])
-        write, read = counters.write_port(), counters.read_port()
+    def _walk(self, m: Module) -> Value:
+        """From word to word and counter to counter; returns whether a loss command waits."""
+        fresh, adding = Signal(name="fresh"), Signal(name="adding")
+        slot, place, reporting = self._slot, self._place, self._reporting
+        is_loss = Signal()
+        m.d.comb += is_loss.eq(slot == _slot("loss"))
+        wanted = reporting | Mux(slot[2], adding & (slot != 7), slot != 0)
+        self._carry, self._over = Signal(name="carry"), Signal(name="over")
+        final = Mux(reporting, place[0], place.all())
+        wide = amount_bits(self.config) > WORD_BITS
+        longer = Mux(reporting, int(wide), is_loss)
+        last = final | ~(self._over | longer)
+        m.d.comb += [
+            self._go.eq(~self._writing & ~self.read & wanted & ~self.clearing),
+            self._end.eq(Mux(self._writing, last & ~self._clash, ~wanted)),
+        ]
+        m.d.sync += self._writing.eq(self._go)
+        with m.If(self._written):
+            m.d.sync += [
+                place.eq(Mux(last, 0, place + 1)),
+                self._carry.eq(self._over & ~last),
+            ]
+        with m.If(self._end):
+            m.d.sync += reporting.eq(Mux(reporting, self._load, self._full))
+            with m.If(~reporting):
+                m.d.sync += slot.eq(slot + 1)
+                with m.If(slot == _slot("samples") - 1):
+                    m.d.sync += adding.eq(fresh)
+                with m.If(is_loss & adding):
+                    m.d.sync += fresh.eq(0)
+        with m.If(self.done):
+            m.d.sync += fresh.eq(1)
+        with m.If(self.clear):
+            m.d.sync += [
+                *(self.clearing.eq(1), self._writing.eq(0), reporting.eq(0)),
+                *(place.eq(0), self._carry.eq(0), fresh.eq(0), adding.eq(0)),
+            ]
+        with m.If(self._swept):
+            m.d.sync += self.clearing.eq(0)
+        return fresh
 
-        pending = [Signal(REPORT, name=f"pending_{k}") for k in range(self.reporters)]
-        waiting = Signal(self.reporters)
-        current, taken = Signal(REPORT), Signal(self.reporters)
-        for k, report in enumerate(self.reports):
-            with m.If(taken[k]):
-                m.d.sync += waiting[k].eq(0)
-            with m.If(report.valid & (report.amount != 0)):
-                m.d.sync += [
-                    pending[k].statistic.eq(report.statistic),
-                    pending[k].amount.eq(report.amount),
-                    waiting[k].eq(1),
-                ]
+    def _choose(self, m: Module, tallies: list[Signal]) -> Signal:
+        """What to add to the word that is read in this cycle, a cycle later."""
+        addend = Signal(WORD_BITS, name="addend", reset_less=True)
+        amount, place, slot = self._current.amount, self._place, self._slot
+        counted = used_bits(self.config)["columns"]
+        sources: list[tuple[Value, Value]] = [(self._reporting & (place == 0), amount[:WORD_BITS])]
+        if len(amount) > WORD_BITS:
+            sources.append((self._reporting & (place == 1), amount[WORD_BITS:]))
+        counting = ~self._reporting & (place == 0)
+        samples, correct = self.samples[:counted], self.correct[:counted]
+        words = [self.loss.word_select(k, WORD_BITS) for k in range(COUNTER_WORDS_EACH)]
+        is_loss = ~self._reporting & (slot == _slot("loss"))
+        sources += [
+            (counting & (slot == _slot("cycles")), tallies[0]),
+            (counting & (slot[1:] == 1), Mux(slot[0], tallies[2], tallies[1])),
+            (counting & (slot[1:] == 2), Mux(slot[0], correct, samples)),
+            (is_loss & ~place[1], Mux(place[0], words[1], words[0])),
+            (is_loss & place[1], Mux(place[0], words[3], words[2])),
+        ]
+        with m.If(~self._writing & ~self._again):
+            m.d.sync += addend.eq(_chosen(m, sources))
+        return addend
 
-        half, carry = Signal(), Signal()
-        own_address = Cat(half, current.statistic)
-        host_address = self.address - COUNTERS["saturations"].address
-        m.d.comb += read.addr.eq(Mux(self.read, host_address, own_address))
-        amount = Mux(half, current.amount[WORD_BITS:], current.amount[:WORD_BITS])
-        total = Signal(WORD_BITS + 1)
-        m.d.comb += total.eq(read.data + amount + carry)
-        m.d.comb += [write.addr.eq(own_address), write.data.eq(total)]
-        sweep = Signal(range(words))
-        with m.FSM():
-            with m.State("REST"):
-                m.d.sync += [half.eq(0), carry.eq(0)]
-                with m.If(self.clear):
-                    m.d.sync += [sweep.eq(0), waiting.eq(0)]
-                    m.next = "CLEAR"
-                for k in reversed(range(self.reporters)):
-                    with m.If(waiting[k] & ~self.clear):
-                        m.d.sync += current.eq(pending[k])
-                        m.d.comb += taken.eq(1 << k)
-                        m.next = "READ"
-            with m.State("READ"):
-                with m.If(~self.read):
-                    m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += write.en.eq(1)
-                m.d.sync += [half.eq(1), carry.eq(total[WORD_BITS])]
-                m.next = "READ"
-                with m.If(half):
-                    m.next = "REST"
-            with m.State("CLEAR"):
-                m.d.comb += [write.en.eq(1), write.addr.eq(sweep), write.data.eq(0)]
-                m.d.sync += sweep.eq(sweep + 1)
-                with m.If(sweep == words - 1):
-                    m.next = "REST"
-        return read.data
-
+    def _add(self, m: Module, addend: Signal) -> None:
+        """The memory, the adder before it and the host's words behind it."""
+        # Without `no_rw_check`, which Yosys looks for at asynchronous ports, it would build what
+        # makes a read of the word that is written return the old one; nobody needs that one.
+        m.submodules.memory = counters = memory.Memory(
+            shape=WORD_BITS, depth=256, init=CHOICES, attrs={"no_rw_check": 1}
+        )
+        write, read = counters.write_port(), counters.read_port(domain="comb")
+        read_data = Signal(WORD_BITS, reset_less=True)
+        m.d.sync += read_data.eq(read.data)
+        # Where nothing is in a hurry, a few bits of the addresses tell enough: the host moves on.
+        compared = 3 if self.alone else 8
+        own, total = Signal(8, name="own"), Signal(WORD_BITS + 1, name="total")
+        first = COUNTERS["saturations"].address
+        saturation = first + Cat(self._place[0], self._current.statistic)
+        counter = Mux(self._reporting, saturation, Cat(self._place, self._slot))
+        m.d.comb += [
+            own.eq(Mux(self.clearing, self._sweep, counter)),
+            self._clash.eq(self._writing & self.read & (own[:compared] == self.address[:compared])),
+            read.addr.eq(Mux(self.read, self.address, own)),
+            total.eq(read_data + addend + self._carry),
+            self._over.eq(total[WORD_BITS]),
+            write.addr.eq(own),
+            write.en.eq(self._written | (self.clearing & self._sweep[2:].any())),
+            write.data.eq(Mux(self.clearing, 0, total[:WORD_BITS])),
+        ]
+        position = Signal(name="from_position")
+        state = Signal(name="from_state")
+        m.d.sync += [
+            state.eq(~self.address[2:].any()),
+            position.eq(~self.address[2:].any() & self.address[1]),
+        ]
+        for bit in range(WORD_BITS):
+            data, chosen = read_data[bit], position
+            even, odd = self.state[2][bit], self.state[3][bit]
+            if bit < STATE_BITS:
+                even = Mux(position, even, self.state[0][bit])
+                odd = Mux(position, odd, self.state[1][bit])
+                chosen = state
+            word = Mux(chosen, Mux(data, odd, even), data)
+            m.d.sync += self.word[bit].eq(word)
+        with m.If(self.clearing & ~state):
+            m.d.sync += self.word.eq(0)

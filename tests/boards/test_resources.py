@@ -56,7 +56,6 @@ def test_says_what_a_configuration_leaves_out() -> None:
 
 
 @pytest.mark.toolchain
-@pytest.mark.xfail(reason="takes 10573 cells and 31 memories")
 def test_up5k_fits() -> None:
     """The others take minutes each: `python -m boards.resources` counts them."""
     config = configuration("up5k-4x2")

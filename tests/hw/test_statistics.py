@@ -1,29 +1,47 @@
 """Counters equal those of a model in plain Python, whatever is reported and read meanwhile."""
 
+from dataclasses import replace
+
 import pytest
 
+from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.instruction import used_bits
 from hw.isa import WEIGHT_STATISTICS
-from hw.statistics import AMOUNT_BITS, Statistics
+from hw.statistics import Statistics, amount_bits
 from hw.tile_walk import COMMAND_GAP
 from sim.bench.runner import run_bench
 
 SEED = 20269
+REPORTERS = len(WEIGHT_STATISTICS) + 1
+
+SERIAL = replace(CONFIGURATIONS["up5k-4x2"], serial=True)
+PIPELINED = CONFIGURATIONS["ecp5-8x8"]
 
 
 @pytest.mark.simulator
 @pytest.mark.toolchain
-def test_equals_model() -> None:
-    reporters = len(WEIGHT_STATISTICS) + 1
+@pytest.mark.parametrize("config", [SERIAL, PIPELINED], ids=["serial", "pipelined"])
+def test_equals_model(config: DeviceConfig) -> None:
     print(f"seed {SEED}")
+    unit = Statistics(config=config, reporters=REPORTERS)
     run_bench(
-        Statistics(reporters=reporters),
+        unit,
         bench="sim.bench.bench_statistics",
         parameters={
-            "reporters": reporters,
+            "reporters": REPORTERS,
             "read_latency": Statistics.READ_LATENCY,
-            "gap": COMMAND_GAP,
-            "amount_bits": AMOUNT_BITS,
+            "settle": Statistics.SETTLE,
+            "clear_cycles": Statistics.CLEAR_CYCLES,
+            "gap": Statistics.REPORT_GAP if unit.alone else COMMAND_GAP,
+            "alone": unit.alone,
+            "amount_bits": amount_bits(config),
+            "sample_bits": used_bits(config)["columns"],
             "seed": SEED,
         },
         seed=SEED,
     )
+
+
+def test_refuses_no_reporters() -> None:
+    with pytest.raises(ValueError, match="reporters must be at least 1, not 0"):
+        Statistics(config=PIPELINED, reporters=0)
