@@ -52,10 +52,17 @@ def while_active(
         before = Signal(after, name=f"{name}_before")
         m.d.sync += before.eq(Cat(active, before))
         active = active | before.any()
+    m.submodules.unit = DomainRenamer(name)(unit)
+    return with_domain(m, active, platform, name=name)
+
+
+def with_domain(m: Module, active: Value, platform: object, *, name: str) -> Elaboratable:
+    """`m` with the domain `name` of what has nothing to do in cycles without `active`."""
+    if not is_simulated(platform):
+        return DomainRenamer({name: "sync"})(m)
     # What moves with a rising edge must not reach the gate before the clock has fallen.
     opened = Signal(name=f"{name}_open")
     m.d.falling += opened.eq(active)
     m.domains += (clock := ClockDomain(name, local=True, reset_less=True))
     m.d.comb += clock.clk.eq(ClockSignal() & opened)
-    m.submodules.unit = DomainRenamer(name)(unit)
     return m

@@ -11,11 +11,12 @@ Nothing leaves on `bus` or `samples` before everything about a frame is known to
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Elaboratable, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hw.activity import with_domain
 from hw.config import DeviceConfig
 from hw.host_bus import WORD_ADDRESS_BITS, WORD_BYTES, BoundCheck, HostBus
 from hw.isa import (
@@ -85,7 +86,7 @@ class RequestExecutor(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         self._kind = Signal(Value.cast(self.frame.p.kind).shape())
         self._intact = Signal()
@@ -98,10 +99,10 @@ class RequestExecutor(wiring.Component):
         self._far = Signal()
         self._check_bounds(m)
         m.d.comb += self.samples.p.data.eq(self.payload.payload)
-        m.d.sync += self.bus.write_enable.eq(0)
+        m.d.bus += self.bus.write_enable.eq(0)
         with m.If(self.bus.write_enable | self.bus.read_enable):
             address = self.bus.address[: self._bounds.address_bits]
-            m.d.sync += address.eq(address + 1)
+            m.d.bus += address.eq(address + 1)
         m.d.comb += self._empty.eq(self._left == 0)
         taken = self.payload.valid & self.payload.ready
         with m.If(taken | (self._fetching & ~self._empty)):
@@ -114,7 +115,11 @@ class RequestExecutor(wiring.Component):
             self._write_words(m)
             self._answer(m)
         self._fill_response(m, identify=fsm.ongoing("IDENTIFY"), sequence=fsm.ongoing("SEQUENCE"))
-        return m
+        # All memories look at the bus: what stands still there is not looked at in a simulation.
+        active = self.bus.write_enable | self.bus.read_enable
+        for state in ("ADDRESS", "WRITE_LOW", "WRITE_HIGH"):
+            active |= fsm.ongoing(state)
+        return with_domain(m, active, platform, name="bus")
 
     def _refuse(self, m: Module, status: Status) -> None:
         m.d.sync += self.answer.p.status.eq(status)
@@ -208,7 +213,8 @@ class RequestExecutor(wiring.Component):
                     for place, part in enumerate(parts):
                         far = byte[len(part) :].any() | (self._far if place else 0)
                         with m.Case(place):
-                            m.d.sync += [part.eq(byte), self._far.eq(far)]
+                            m.d.bus += part.eq(byte)
+                            m.d.sync += self._far.eq(far)
                 with m.If(self._place == ADDRESS_BYTES - 1):
                     m.next = "SUM"
                     with m.If(self._kind == Request.READ):
@@ -261,14 +267,14 @@ class RequestExecutor(wiring.Component):
                 m.next = "SETTLE"
             with m.Else():
                 m.d.comb += payload.ready.eq(1)
-                m.d.sync += bus.write_data[:8].eq(payload.payload)
+                m.d.bus += bus.write_data[:8].eq(payload.payload)
                 with m.If(payload.valid):
                     m.next = "WRITE_HIGH"
         with m.State("WRITE_HIGH"):
             m.d.comb += payload.ready.eq(1)
-            m.d.sync += bus.write_data[8:].eq(payload.payload)
+            m.d.bus += bus.write_data[8:].eq(payload.payload)
             with m.If(payload.valid):
-                m.d.sync += bus.write_enable.eq(1)
+                m.d.bus += bus.write_enable.eq(1)
                 m.next = "WRITE_LOW"
         with m.State("SETTLE"):
             m.d.sync += self._place.eq(self._place + 1)
