@@ -38,7 +38,7 @@ class DeviceConfig:
     max_outputs: widest layer that the loss unit takes
     momentum: whether there is a MOMENTUM memory; without it beta must be 0
     sigmoid: whether there is a sigmoid and tanh table
-    cross_entropy: whether the loss unit can do softmax cross-entropy
+    cross_entropy: whether the loss unit can do softmax cross-entropy; on unless serial
     rate_width: significant bits of the mantissa of a rate, 8 to 16
     update_interval: cycles that the update unit takes for a vector of L weights; fewer than 3
         need more multipliers a lane (1: three, 3: one)
@@ -107,6 +107,8 @@ class DeviceConfig:
             for name in ("input_tiles", "target_tiles"):
                 tiles = getattr(self, name)
                 checks.append((name, _is_power_of_two(tiles), "a power of two in a serial device"))
+        else:
+            checks.append(("cross_entropy", self.cross_entropy, "on unless the device is serial"))
         for name, holds, expected in checks:
             if not holds:
                 raise ValueError(

@@ -8,14 +8,15 @@
                                                      r, R, fine table ---> b ----+
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
-from hw.serial_multiplier import SerialMultiplier
 from hw.tables import EXP_COARSE, EXP_FINE
 
 DIFFERENCE_BITS = WORD_BITS + 1
@@ -26,11 +27,18 @@ SQUARE_BITS = 2 * WORD_BITS + 1
 """Bits of a squared difference, unsigned, and of every other product, signed."""
 
 LANE_STEP = data.StructLayout(
-    dict.fromkeys(
-        "output target delta scan first tables exponential multiply square".split(), 1
-    )
+    dict.fromkeys("output target delta scan first tables exponential square".split(), 1)
 )
 """What a lane does, each strobe at its own stage: see LossLane."""
+
+
+def stages(m: Module, value: ValueLike, cycles: int, name: str) -> list[Any]:
+    """`value` now and after each of so many cycles."""
+    staged = [value]
+    for k in range(cycles):
+        staged.append(Signal.like(value, name=f"{name}_{k + 1}"))
+        m.d.sync += staged[-1].eq(staged[-2])
+    return staged
 
 
 class LossLane(wiring.Component):
@@ -42,45 +50,39 @@ class LossLane(wiring.Component):
     DELTA        product = e * R                                               (cross-entropy)
                  product = (z - t) * r                                    (mean squared error)
 
-    A column's words arrive in a cycle 0, in a serial lane the target's in the cycle before. The
-    difference is there in cycle `difference_stage`, the product in cycle `product_stage`. A
-    pipelined lane takes a column every cycle. A serial lane holds the product until the next
-    one's `difference_stage`.
+    A lane takes a column every cycle. A column's words arrive in a cycle 0, the difference is
+    there in cycle DIFFERENCE_STAGE, the product in cycle PRODUCT_STAGE.
 
     Parameters
     ----------
-    config: the device's configuration; without cross-entropy the lane is serial
+    config: the device's configuration
 
     Members
     -------
     output, target, delta: In, the lane's word of the columns, taken when the strobe of the same
         name is in `step`
-    step: In. `scan` and `first`: look for the peak, from here: `scan_stage`. `tables`: the
-        difference is m - z; `exponential`: DELTA's word is e: `scan_stage`. `multiply`, and
-        `square` where the difference is to be multiplied by itself: `difference_stage`
-    class_number: In, of the words that came the cycle before, serially of those that come
+    step: In. `scan` and `first`: look for the peak, from here: SCAN_STAGE. `tables`: the
+        difference is m - z; `exponential`: DELTA's word is e: SCAN_STAGE. `square`: the
+        difference is to be multiplied by itself: DIFFERENCE_STAGE
+    class_number: In, of the words that came the cycle before
     class_target, one, residual: In, the target is `one` at the class that TARGET holds; r
     scale: In, R
     side, a, b: In, multiply these in any case
-    onehot: Out, whether the class is the sample's, in `difference_stage`
+    onehot: Out, whether the class is the sample's, beside the product
     hit: Out, whether the first largest output was the sample's class
     surprise: Out, m - z[label], or 0 where no class was the sample's
     product: Out
     """
 
+    SCAN_STAGE = 2
+    DIFFERENCE_STAGE = SCAN_STAGE + 1
+    PRODUCT_STAGE = DIFFERENCE_STAGE + 1 + Multiplier.LATENCY
+
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self.serial = not config.cross_entropy
-        self.scan_stage = 0 if self.serial else 2
-        self.difference_stage = self.scan_stage + 1
-        if self.serial:
-            self._multiplier = SerialMultiplier(a_width=DIFFERENCE_BITS, b_width=DIFFERENCE_BITS)
-            self.product_stage = self.difference_stage + self._multiplier.latency
-        else:
-            self._multiplier = Multiplier(
-                a_width=DIFFERENCE_BITS, b_width=SCALE_BITS + 1, family=config.family
-            )
-            self.product_stage = self.difference_stage + 1 + Multiplier.LATENCY
+        self._multiplier = Multiplier(
+            a_width=DIFFERENCE_BITS, b_width=SCALE_BITS + 1, family=config.family
+        )
         super().__init__(
             {
                 "output": In(signed(WORD_BITS)),
@@ -105,29 +107,23 @@ class LossLane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiplier = self._multiplier
-        m.d.comb += self.product.eq(self._multiplier.product)
         output, target, onehot = self._words(m)
         peak = self._scan(m, output, onehot)
         difference = self._difference(m, output, target, onehot, peak)
-        if self.serial:
-            m.d.comb += [
-                self._multiplier.start.eq(self.step.multiply),
-                self._multiplier.a.eq(difference),
-                self._multiplier.b.eq(Mux(self.step.square, difference, self.residual)),
-            ]
-        else:
-            self._operands(m, difference)
+        self._operands(m, difference)
+        m.d.comb += [
+            self.product.eq(self._multiplier.product),
+            self.onehot.eq(stages(m, onehot, self.PRODUCT_STAGE - self.SCAN_STAGE, "onehot")[-1]),
+        ]
         return m
 
     def _words(self, m: Module) -> tuple[Value, Value, Value]:
-        """The output or exponential, the target, and onehot, in `scan_stage`."""
+        """The output or exponential, the target, and onehot, in SCAN_STAGE."""
         held_target = Signal(signed(WORD_BITS), reset_less=True)
         with m.If(self.step.target):
             m.d.sync += held_target.eq(self.target)
         onehot = self.class_target & (held_target == self.class_number)
         target = Mux(self.class_target, Mux(onehot, self.one, 0), held_target)
-        if self.serial:
-            return self.output, target, onehot
         word = Signal(signed(WORD_BITS), reset_less=True)
         with m.If(self.step.output):
             m.d.sync += word.eq(self.output)
@@ -141,7 +137,7 @@ class LossLane(wiring.Component):
         return stage[0], stage[1], stage[2]
 
     def _scan(self, m: Module, output: Value, onehot: Value) -> Signal:
-        """Follow the peak; returns it, of the columns before the one in `scan_stage`."""
+        """Follow the peak; returns it, of the columns before the one in SCAN_STAGE."""
         peak = Signal(signed(WORD_BITS), reset_less=True)
         with m.If(self.step.scan & (self.step.first | (output > peak))):
             m.d.sync += [peak.eq(output), self.hit.eq(onehot)]
@@ -150,19 +146,12 @@ class LossLane(wiring.Component):
     def _difference(
         self, m: Module, output: Value, target: Value, onehot: Value, peak: Signal
     ) -> Signal:
-        """The operand that the difference makes, and what goes with it, in `difference_stage`."""
+        """The operand that the difference makes, and what goes with it, in DIFFERENCE_STAGE."""
         difference = Signal(signed(DIFFERENCE_BITS), reset_less=True)
-        m.d.sync += self.onehot.eq(onehot)
-        if self.serial:
-            with m.If(self.step.output):
-                m.d.sync += difference.eq(output - target)
-            return difference
         minuend = Mux(self.step.tables, peak, output)
         subtrahend = Mux(self.step.tables, output, target)
         exponential = output.as_unsigned()
-        m.d.sync += difference.eq(
-            Mux(self.step.exponential, exponential, minuend - subtrahend)
-        )
+        m.d.sync += difference.eq(Mux(self.step.exponential, exponential, minuend - subtrahend))
         with m.If(self.step.tables):
             with m.If(onehot):
                 m.d.sync += self.surprise.eq(minuend - subtrahend)

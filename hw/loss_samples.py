@@ -13,7 +13,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
-from hw.loss_lane import SCALE_BITS
+from hw.loss_lane import SCALE_BITS, stages
 from hw.numbers import LOGIT, LOSS_FRACTION_BITS, RESIDUAL_FRACTION_BITS, WORD_BITS
 from hw.tables import LN_2, LOGARITHM, RECIPROCAL
 
@@ -24,7 +24,6 @@ INDEX_BITS = (len(RECIPROCAL) - 1).bit_length()
 
 class LossSamples(wiring.Component):
     """Adds up the loss and finds every sample's scale R and exponent n - 15.
-
 
     Parameters
     ----------
@@ -101,8 +100,8 @@ class LossSamples(wiring.Component):
 
         Registers end in the cycles since their sample's sum was selected.
         """
-        walked = self._delayed(m, walking, self.SIDE_LATENCY + self.multiply_latency, "walked")
-        valids = self._delayed(m, valid, 4, "valid")
+        walked = stages(m, walking, self.SIDE_LATENCY + self.multiply_latency, "walked")
+        valids = stages(m, valid, 4, "valid")
         surprise_1, surprise_2 = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS)
         exponent_2, index_2 = self._normalised(m, total)
         logarithm_4 = self._look_up(m, index_2)
@@ -121,14 +120,6 @@ class LossSamples(wiring.Component):
         self._hand_out(m, walked[2], self.exponents, exponent_2)
         self._hand_out(m, walked[-1], self.scales, self.scale)
         return loss_5, valids[-1]
-
-    def _delayed(self, m: Module, value: Signal, cycles: int, name: str) -> list[Signal]:
-        """`value` now and after each of so many cycles."""
-        stages = [value]
-        for k in range(cycles):
-            stages.append(Signal(name=f"{name}_{k + 1}"))
-            m.d.sync += stages[-1].eq(stages[-2])
-        return stages
 
     def _normalised(self, m: Module, total: Signal) -> tuple[Signal, Signal]:
         """Exponent n - 15 of the leading one, and the bits after it."""

@@ -1,18 +1,17 @@
 """What follows the products of the loss unit's lanes: sums, deltas, and the words to write.
 
-    pipelined, B lanes at once                            serial, one lane after the other
-    product -+-> round -> e ----------------------+       product -+-> + loss
-             |         +-> sum -> LossSamples      \\               +-> Narrower -> words
+    product -+-> round -> e ----------------------+
+             |         +-> sum -> LossSamples      \\
              +-> >> n - 15 -> - onehot * r -> Narrower -> words
 """
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
 from hw.epilogue import Narrower
-from hw.loss_lane import SCALE_BITS, SQUARE_BITS
+from hw.loss_lane import SCALE_BITS, SQUARE_BITS, stages
 from hw.loss_samples import LossSamples
 from hw.loss_walk import LOSS_STEP, SHIFT_BITS
 from hw.multiplier import Multiplier
@@ -27,31 +26,6 @@ def sum_bits(config: DeviceConfig) -> int:
     return SQUARE_BITS + config.max_outputs.bit_length()
 
 
-def _members(config: DeviceConfig) -> dict[str, wiring.Member]:
-    samples = config.batch_lanes
-    return {
-        "step": In(LOSS_STEP),
-        "clear": In(1),
-        "products": In(data.ArrayLayout(signed(SQUARE_BITS + 1), samples)),
-        "onehots": In(samples),
-        "surprises": In(data.ArrayLayout(WORD_BITS, samples)),
-        "ragged_mask": In(samples),
-        "cross_entropy": In(1),
-        "shift": In(SHIFT_BITS),
-        "residual": In(WORD_BITS),
-        "side": Out(1),
-        "reciprocal": Out(WORD_BITS),
-        "scales": Out(data.ArrayLayout(SCALE_BITS, samples)),
-        "write": Out(samples),
-        "words": Out(data.ArrayLayout(WORD_BITS, samples)),
-        "valid": Out(1),
-        "is_delta": Out(1),
-        "last": Out(1),
-        "saturated": Out(range(samples + 1)),
-        "loss": Out(sum_bits(config) + SAMPLE_BITS),
-    }
-
-
 class LossTail(wiring.Component):
     """Sums and deltas of B lanes at once.
 
@@ -59,7 +33,7 @@ class LossTail(wiring.Component):
     delta = narrow((product >> n - 15) - (onehot * r << 16), shift), or narrow(product, shift).
 
     A step comes with its products in a cycle 0, one every cycle. e is written SUM_LATENCY cycles
-    later and a delta `delta_latency`. The sums of a pass SUM are used up, and the scales are
+    later and a delta DELTA_LATENCY. The sums of a pass SUM are used up, and the scales are
     there, `samples_latency` cycles after its last step.
 
     Parameters
@@ -82,6 +56,7 @@ class LossTail(wiring.Component):
     """
 
     SUM_LATENCY = 2
+    DELTA_LATENCY = 2 + Narrower.LATENCY + 1
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
@@ -93,17 +68,35 @@ class LossTail(wiring.Component):
             multiply_latency=1 + Multiplier.LATENCY + 1,
         )
         self.samples_latency = 1 + self._samples.latency
-        self.delta_latency = 2 + Narrower.LATENCY + 1
-        super().__init__(_members(config))
+        samples = config.batch_lanes
+        super().__init__(
+            {
+                "step": In(LOSS_STEP),
+                "clear": In(1),
+                "products": In(data.ArrayLayout(signed(SQUARE_BITS + 1), samples)),
+                "onehots": In(samples),
+                "surprises": In(data.ArrayLayout(WORD_BITS, samples)),
+                "ragged_mask": In(samples),
+                "cross_entropy": In(1),
+                "shift": In(SHIFT_BITS),
+                "residual": In(WORD_BITS),
+                "side": Out(1),
+                "reciprocal": Out(WORD_BITS),
+                "scales": Out(data.ArrayLayout(SCALE_BITS, samples)),
+                "write": Out(samples),
+                "words": Out(data.ArrayLayout(WORD_BITS, samples)),
+                "valid": Out(1),
+                "is_delta": Out(1),
+                "last": Out(1),
+                "saturated": Out(range(samples + 1)),
+                "loss": Out(sum_bits(config) + SAMPLE_BITS),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.samples = samples = self._samples
-        steps = [self.step]
-        for k in range(self.delta_latency):
-            step = Signal(LOSS_STEP, name=f"step_{k + 1}")
-            m.d.sync += step.eq(steps[-1])
-            steps.append(step)
+        steps = stages(m, self.step, self.DELTA_LATENCY - 1, "step")
         everyone = (1 << self.config.batch_lanes) - 1
         exponentials = self._sums(m, steps, samples)
         wides = self._wides(m, samples)
@@ -115,15 +108,15 @@ class LossTail(wiring.Component):
         for lane, wide in enumerate(wides):
             m.d.comb += narrower.accumulators[lane].eq(wide)
 
-        is_delta, is_sum = steps[-2].delta, steps[self.SUM_LATENCY - 1].sum & self.cross_entropy
-        ragged = Mux(is_delta, steps[-2].ragged, steps[self.SUM_LATENCY - 1].ragged)
+        is_delta, is_sum = steps[-1].delta, steps[self.SUM_LATENCY - 1].sum & self.cross_entropy
+        ragged = Mux(is_delta, steps[-1].ragged, steps[self.SUM_LATENCY - 1].ragged)
         mask = Mux(ragged, self.ragged_mask, everyone)
         counted = [bit for bit in narrower.saturated & mask & is_delta.replicate(len(mask))]
         m.d.sync += [
             self.valid.eq(is_delta | is_sum),
             self.write.eq(mask & (is_delta | is_sum).replicate(len(mask))),
             self.is_delta.eq(is_delta),
-            self.last.eq(Mux(is_delta, steps[-2].last, steps[self.SUM_LATENCY - 1].last)),
+            self.last.eq(Mux(is_delta, steps[-1].last, steps[self.SUM_LATENCY - 1].last)),
             self.saturated.eq(sum(counted)),
         ]
         for word, value, exponential in zip(self.words, narrower.values, exponentials, strict=True):
@@ -177,65 +170,3 @@ class LossTail(wiring.Component):
             m.d.sync += [scaled.eq(product >> exponent), wide.eq(scaled - one)]
             wides.append(wide)
         return wides
-
-
-class SerialLossTail(wiring.Component):
-    """Sums and deltas of B lanes, one lane a cycle, without cross-entropy.
-
-    Squares are added to the loss; delta = narrow(product, shift).
-
-    A step comes with its products in a cycle 0; they stay for B cycles, and the next step comes
-    no sooner than a delta is written, `delta_latency` cycles later. Members as those of LossTail.
-    """
-
-    def __init__(self, *, config: DeviceConfig):
-        self.config = config
-        self.samples_latency = 0
-        self.delta_latency = config.batch_lanes - 1 + Narrower.LATENCY
-        super().__init__(_members(config))
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        lane = Signal(range(self.config.batch_lanes))
-        kept, step = Signal(LOSS_STEP), Signal(LOSS_STEP)
-        with m.If((lane == 0) & (self.step.sum | self.step.delta)):
-            m.d.sync += kept.eq(self.step)
-        with m.If(step.sum | step.delta):
-            m.d.sync += lane.eq(lane + 1)
-        m.d.comb += step.eq(Mux(lane == 0, self.step, kept))
-
-        product = Signal(signed(SQUARE_BITS + 1))
-        m.d.comb += product.eq(Array(self.products)[lane])
-        with m.If(self.clear):
-            m.d.sync += self.loss.eq(0)
-        with m.Elif(step.sum & self._counts(step.ragged, lane)):
-            m.d.sync += self.loss.eq(self.loss + product[:SQUARE_BITS])
-
-        m.submodules.narrower = narrower = Narrower(lanes=1, accumulator_width=SQUARE_BITS)
-        m.d.comb += [narrower.shift.eq(self.shift), narrower.accumulators[0].eq(product)]
-        passing = Signal(Narrower.LATENCY)
-        m.d.sync += passing.eq(Cat(step.delta, passing))
-        self._collect(m, narrower, passing[-1], kept)
-        return m
-
-    def _counts(self, ragged: Value, lane: Signal) -> Value:
-        return ~ragged | self.ragged_mask.bit_select(lane, 1)
-
-    def _collect(self, m: Module, narrower: Narrower, valid: Value, kept: data.View) -> None:
-        """Gather the words of a column, whose step is still kept."""
-        lane = Signal(range(self.config.batch_lanes))
-        everyone = (1 << self.config.batch_lanes) - 1
-        mask = Mux(kept.ragged, self.ragged_mask, everyone)
-        m.d.comb += [
-            self.saturated.eq(valid & narrower.saturated & self._counts(kept.ragged, lane)),
-            self.valid.eq(valid & lane.all()),
-            self.write.eq(Mux(self.valid, mask, 0)),
-            self.is_delta.eq(1),
-            self.last.eq(kept.last),
-            self.words[-1].eq(narrower.values[0]),
-        ]
-        with m.If(valid):
-            m.d.sync += lane.eq(lane + 1)
-        for k in range(self.config.batch_lanes - 1):
-            with m.If(lane == k):
-                m.d.sync += self.words[k].eq(narrower.values[0])

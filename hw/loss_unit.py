@@ -9,7 +9,7 @@
                        +-------> correct, saturations
 """
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -17,9 +17,9 @@ from hw.activity import while_active
 from hw.config import DeviceConfig, region_tiles
 from hw.instruction import INSTRUCTION
 from hw.isa import Loss, Region
-from hw.loss_lane import LossLane
-from hw.loss_tail import SAMPLE_BITS, LossTail, SerialLossTail
-from hw.loss_walk import LOSS_READS, LOSS_STEP, LossWalk
+from hw.loss_lane import LossLane, stages
+from hw.loss_tail import SAMPLE_BITS, LossTail
+from hw.loss_walk import LOSS_READS, LossWalk
 from hw.numbers import WORD_BITS
 from hw.statistics import AMOUNT_BITS, ReportSignature
 from hw.tile_memory import TileMemory, TileRead, TileWrite
@@ -30,14 +30,11 @@ class LossUnit(wiring.Component):
 
     A batch tile of B samples takes two passes over its classes, or three with cross-entropy, for
     which DELTA holds the exponentials meanwhile. Each lane has a multiplier, and a pass takes a
-    cycle a class. A device without cross-entropy is a small one: its unit is serial, with
-    multipliers of a tenth of the cells, no multiplier block, and B + 9 cycles a class. Cycles from
-    `start` to `done`, for C classes:
+    cycle a class. Cycles from `start` to `done`, for C classes:
 
         cross-entropy         3 C + B + 19          a batch tile
         mean squared error    2 C + max(B - 1, 6)   a batch tile
-          serial              2 C (B + 9)           a batch tile
-        and in the end        read_latency + 10 + max(write_latency, 2), serial 2 less
+        and in the end        read_latency + 10 + max(write_latency, 2)
 
     Parameters
     ----------
@@ -74,11 +71,9 @@ class LossUnit(wiring.Component):
         self.config = config
         self.read_latency = read_latency
         self.write_latency = write_latency
-        self.serial = not config.cross_entropy
         self._lanes = [LossLane(config=config) for _ in range(config.batch_lanes)]
-        self._tail = (SerialLossTail if self.serial else LossTail)(config=config)
+        self._tail = LossTail(config=config)
         self._walk = self._walked()
-        self.interval = self._walk.interval
         tiles = region_tiles(config)
         reads = {
             f"read_{region.name.lower()}": Out(TileRead(tiles=tiles[region], lanes=config.lanes))
@@ -111,28 +106,20 @@ class LossUnit(wiring.Component):
         the first exponential can be read, and the scales are known when it is multiplied; or,
         without them, the sums of a tile are used up before those of the next one begin.
         """
-        samples, lane, tail = self.config.batch_lanes, self._lanes[0], self._tail
-        product_latency = self.serial + self.read_latency + lane.product_stage
-        interval, turn, rest = 1, 1, 1
-        if self.serial:
-            interval = lane.product_stage - lane.difference_stage + samples - 1
-        else:
-            turn = tail.delta_latency - LossTail.SUM_LATENCY - 1
-            rest = samples - 1 - turn
+        product_latency = self.read_latency + LossLane.PRODUCT_STAGE
+        turn = LossTail.DELTA_LATENCY - LossTail.SUM_LATENCY - 1
         scale_rest = max(
-            lane.product_stage - lane.difference_stage + tail.samples_latency - 1,
+            LossLane.PRODUCT_STAGE - LossLane.DIFFERENCE_STAGE + self._tail.samples_latency - 1,
             product_latency + LossTail.SUM_LATENCY + self.write_latency - 1,
         )
-        drain = product_latency + tail.delta_latency + max(self.write_latency, 2)
         return LossWalk(
             config=self.config,
-            interval=interval,
             rest={
-                Loss.MEAN_SQUARED_ERROR: max(rest, 1),
-                Loss.CROSS_ENTROPY: max(scale_rest, 1),
+                Loss.MEAN_SQUARED_ERROR: max(self.config.batch_lanes - 1 - turn, 1),
+                Loss.CROSS_ENTROPY: scale_rest,
             },
             turn=turn,
-            drain=drain,
+            drain=product_latency + LossTail.DELTA_LATENCY + max(self.write_latency, 2),
         )
 
     def elaborate(self, platform: object) -> Elaboratable:
@@ -144,11 +131,11 @@ class LossUnit(wiring.Component):
         for region in LOSS_READS:
             name = f"read_{region.name.lower()}"
             connect(m, getattr(walk, name), flipped(getattr(self, name)))
-        steps = self._delayed(m)
+        steps = stages(m, walk.step, self.read_latency + LossLane.PRODUCT_STAGE, "step")
         ragged_mask = self._ragged_mask(m)
         self._connect_lanes(m, steps)
         m.d.comb += [
-            tail.step.eq(steps[self.read_latency + self._lanes[0].product_stage]),
+            tail.step.eq(steps[-1]),
             tail.clear.eq(self.start & ~self.busy),
             tail.ragged_mask.eq(ragged_mask),
             tail.cross_entropy.eq(walk.cross_entropy),
@@ -160,30 +147,6 @@ class LossUnit(wiring.Component):
         active = self.start | self.busy | self.done
         return while_active(m, active, platform, name="loss", after=1)
 
-    def _delayed(self, m: Module) -> list[data.View]:
-        """The walk's step after every number of cycles up to its product's.
-
-        Its strobes move every cycle; what describes them is kept until the next one overtakes.
-        """
-        steps, kept_since = [self._walk.step], 0
-        for k in range(1, self.read_latency + self._lanes[0].product_stage + 1):
-            step, before = Signal(LOSS_STEP, name=f"step_{k}"), steps[-1]
-            for name in ("peak", "sum", "delta"):
-                m.d.sync += step[name].eq(before[name])
-            keep = kept_since > 0 and k < kept_since + self.interval
-            for name in ("first", "last", "ragged"):
-                if keep:
-                    m.d.comb += step[name].eq(before[name])
-                else:
-                    kept = Signal(name=f"{name}_{k}")
-                    with m.If(before.peak | before.sum | before.delta):
-                        m.d.sync += kept.eq(before[name])
-                    m.d.comb += step[name].eq(kept)
-            if not keep:
-                kept_since = k
-            steps.append(step)
-        return steps
-
     def _ragged_mask(self, m: Module) -> Signal:
         """The samples that the last batch tile has."""
         samples = self.config.batch_lanes
@@ -194,30 +157,27 @@ class LossUnit(wiring.Component):
 
     def _connect_lanes(self, m: Module, steps: list[data.View]) -> None:
         """Give every lane its words and strobes, and the tail what they make of them."""
-        walk, tail, lane = self._walk, self._tail, self._lanes[0]
+        walk, tail = self._walk, self._tail
         arrived = steps[self.read_latency]
         present = arrived.peak | arrived.sum | arrived.delta
-        with_target = steps[self.read_latency - self.serial]
-        targets = with_target.peak | with_target.sum | with_target.delta
-        scanned = steps[self.read_latency + lane.scan_stage]
-        taken = steps[self.read_latency + lane.difference_stage]
+        scanned = steps[self.read_latency + LossLane.SCAN_STAGE]
+        taken = steps[self.read_latency + LossLane.DIFFERENCE_STAGE]
         exponentials = arrived.delta & walk.cross_entropy
         strobes = {
             "output": present & ~exponentials,
             "delta": exponentials,
-            "target": targets & (with_target.first | ~walk.class_target),
+            "target": present & (arrived.first | ~walk.class_target),
             "scan": Mux(walk.cross_entropy, scanned.peak, scanned.sum),
             "first": scanned.first,
             "tables": scanned.sum & walk.cross_entropy,
             "exponential": scanned.delta & walk.cross_entropy,
-            "multiply": taken.sum | taken.delta,
             "square": taken.sum,
         }
-        class_number, one = Signal(lane.class_number.shape()), Signal(WORD_BITS)
-        domain = m.d.comb if self.serial else m.d.sync
-        domain += one.eq(1 << walk.fraction)
-        with m.If(targets):
-            m.d.sync += class_number.eq(Mux(with_target.first, 0, class_number + 1))
+        class_number = Signal(range(self.config.max_outputs))
+        one = Signal(WORD_BITS)
+        m.d.sync += one.eq(1 << walk.fraction)
+        with m.If(present):
+            m.d.sync += class_number.eq(Mux(arrived.first, 0, class_number + 1))
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane_{k}"] = lane
             m.d.comb += [lane.step[name].eq(strobe) for name, strobe in strobes.items()]
@@ -235,14 +195,8 @@ class LossUnit(wiring.Component):
                 lane.b.eq(walk.residual),
                 tail.products[k].eq(lane.product),
                 tail.surprises[k].eq(lane.surprise),
+                tail.onehots[k].eq(lane.onehot),
             ]
-            onehot: Value = lane.onehot
-            if self.config.cross_entropy:
-                for stage in range(lane.difference_stage, lane.product_stage):
-                    later = Signal(name=f"onehot_{k}_{stage + 1}", reset_less=True)
-                    m.d.sync += later.eq(onehot)
-                    onehot = later
-            m.d.comb += tail.onehots[k].eq(onehot)
 
     def _write(self, m: Module) -> None:
         """Where the tail's words go: class after class, tile after tile."""
@@ -269,7 +223,7 @@ class LossUnit(wiring.Component):
     def _count(self, m: Module, steps: list[data.View], ragged_mask: Signal) -> None:
         """The command's results."""
         walk, tail = self._walk, self._tail
-        strobe = steps[self.read_latency + self._lanes[0].difference_stage]
+        strobe = steps[self.read_latency + LossLane.DIFFERENCE_STAGE]
         everyone = (1 << self.config.batch_lanes) - 1
         mask = Mux(strobe.ragged, ragged_mask, everyone)
         scanned = Mux(walk.cross_entropy, strobe.peak, strobe.sum)

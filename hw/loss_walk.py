@@ -3,7 +3,7 @@
     instruction --> +--------------------------------------+ --> reads of OUTPUT, TARGET, DELTA
           start --> | batch tiles of B samples             | --> step: pass, first, last, ragged
                     |   passes PEAK, SUM, rest, DELTA, turn| --> the instruction's constants
-    busy, done <--- |     classes: a column every interval |
+    busy, done <--- |     classes: a column every cycle    |
                     +--------------------------------------+
 """
 
@@ -44,13 +44,11 @@ LOSS_STEP = data.StructLayout(
 class LossWalk(wiring.Component):
     """The loops of LOSS.
 
-    The first column is read in the cycle after `start`; `cycles` says when `done` comes. With an
-    interval above 1, there is no cross-entropy, and OUTPUT is read a cycle after TARGET.
+    The first column is read in the cycle after `start`; `cycles` says when `done` comes.
 
     Parameters
     ----------
     config: the device's configuration
-    interval: cycles from one column to the next
     rest: cycles without a column between SUM and DELTA, under mean squared error and under
         cross-entropy
     turn: cycles without a column after DELTA
@@ -69,24 +67,13 @@ class LossWalk(wiring.Component):
         constants
     """
 
-    def __init__(
-        self,
-        *,
-        config: DeviceConfig,
-        interval: int,
-        rest: dict[Loss, int],
-        turn: int,
-        drain: int,
-    ):
-        for name, value in (("interval", interval), ("turn", turn), ("drain - 1", drain - 1)):
+    def __init__(self, *, config: DeviceConfig, rest: dict[Loss, int], turn: int, drain: int):
+        for name, value in (("turn", turn), ("drain - 1", drain - 1)):
             if value < 1:
                 raise ValueError(f"{name} of a loss walk must be at least 1, not {value}")
-        if interval > 1 and config.cross_entropy:
-            raise ValueError(f"interval must be 1 with cross-entropy, not {interval}")
         if min(rest.values()) < 1:
             raise ValueError(f"rest of a loss walk must be at least 1, not {rest}")
         self.config = config
-        self.interval = interval
         self.rest = rest
         self.turn = turn
         self.drain = drain
@@ -117,14 +104,10 @@ class LossWalk(wiring.Component):
 
     def cycles(self, *, rows: int, columns: int, loss: Loss) -> int:
         """Cycles from `start` to `done` of a command."""
-        passes = rows * self.interval
-        until_delta = passes + max(self.rest[loss] + 1 - self.interval, 0)
-        if loss == Loss.CROSS_ENTROPY:
-            until_delta += passes
-        last_delta = until_delta + passes - self.interval
-        tile = last_delta + max(self.turn + 1, self.interval)
+        passes = 3 if loss == Loss.CROSS_ENTROPY else 2
+        columns_read = passes * rows + self.rest[loss]
         batch_tiles = -(-columns // self.config.batch_lanes)
-        return 1 + (batch_tiles - 1) * tile + last_delta + self.drain
+        return batch_tiles * (columns_read + self.turn) - self.turn + self.drain
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -133,26 +116,21 @@ class LossWalk(wiring.Component):
         last_class = Signal.like(class_number)
         load = Signal()
         m.d.comb += [load.eq(self.start & ~self.busy), last.eq(class_number == last_class)]
-        read, step = Signal(), Signal(LOSS_STEP)
         with m.If(load):
             m.d.sync += last_class.eq(self.instruction.rows - 1)
-        with m.Elif(read):
+        with m.Elif(issue):
             m.d.sync += class_number.eq(Mux(last, 0, class_number + 1))
         self._keep(m, load, now)
         final = self._tiles(m, load, tile_done, class_number)
         self._sequence(m, load, now, issue, last, final, tile_done)
 
-        # Without cross-entropy neither a peak nor DELTA is ever read.
-        peak = (now == LossPass.PEAK) & int(self.config.cross_entropy)
-        exponentials = Signal()
-        late = m.d.comb if self.interval == 1 else m.d.sync
-        late += [read.eq(issue), self.step.eq(step)]
+        exponentials, step = Signal(), self.step
         m.d.comb += [
             exponentials.eq(self.cross_entropy & (now == LossPass.DELTA)),
-            self.read_output.enable.eq(read & ~exponentials),
+            self.read_output.enable.eq(issue & ~exponentials),
             self.read_target.enable.eq(issue & (~self.class_target | (class_number == 0))),
             self.read_delta.enable.eq(issue & exponentials),
-            step.peak.eq(issue & peak),
+            step.peak.eq(issue & (now == LossPass.PEAK)),
             step.sum.eq(issue & (now == LossPass.SUM)),
             step.delta.eq(issue & (now == LossPass.DELTA)),
             step.first.eq(issue & (class_number == 0)),
@@ -164,12 +142,12 @@ class LossWalk(wiring.Component):
     def _keep(self, m: Module, load: Signal, now: Signal) -> None:
         """The constants of the command, which its instruction shows only when it starts."""
         i = self.instruction
-        peak = (i.activation == Loss.CROSS_ENTROPY) & int(self.config.cross_entropy)
+        cross_entropy = i.activation == Loss.CROSS_ENTROPY
         with m.If(load):
             m.d.sync += [
-                now.eq(Mux(peak, LossPass.PEAK, LossPass.SUM)),
-                self.cross_entropy.eq(peak),
-                self.class_target.eq(i.class_target | peak),
+                now.eq(Mux(cross_entropy, LossPass.PEAK, LossPass.SUM)),
+                self.cross_entropy.eq(cross_entropy),
+                self.class_target.eq(i.class_target | cross_entropy),
                 self.shift.eq(i.shift),
                 self.fraction.eq(i.fraction),
                 self.residual.eq(i.gate),
@@ -187,13 +165,11 @@ class LossWalk(wiring.Component):
         with m.Elif(tile_done):
             m.d.sync += tiles_left.eq(tiles_left - 1)
         lane_bits = self.config.lanes.bit_length() - 1
-        places = [
+        for port, first, stride in (
             (self.read_output, i.right_base, i.right_outer),
             (self.read_target, i.left_base + self.target_base, i.left_depth),
-        ]
-        if self.config.cross_entropy:
-            places.append((self.read_delta, i.dest_base, i.dest_outer))
-        for port, first, stride in places:
+            (self.read_delta, i.dest_base, i.dest_outer),
+        ):
             base = Signal(port.tile.shape(), name=f"{port.tile.name}_base")
             step = Signal(port.tile.shape(), name=f"{port.tile.name}_stride")
             m.d.comb += [
@@ -220,17 +196,12 @@ class LossWalk(wiring.Component):
         tile_done: Signal,
     ) -> None:
         """The order of passes and pauses."""
-        pace = Signal(range(self.interval))
         count = Signal(range(max(self.turn, self.drain, *self.rest.values())))
         first_pass = Mux(self.cross_entropy, LossPass.PEAK, LossPass.SUM)
         rest = Mux(
             self.cross_entropy, self.rest[Loss.CROSS_ENTROPY], self.rest[Loss.MEAN_SQUARED_ERROR]
         )
         m.d.sync += self.done.eq(0)
-        with m.If(issue):
-            m.d.sync += pace.eq(self.interval - 1)
-        with m.Elif(pace != 0):
-            m.d.sync += pace.eq(pace - 1)
         with m.If(count != 0):
             m.d.sync += count.eq(count - 1)
         with m.FSM():
@@ -239,9 +210,9 @@ class LossWalk(wiring.Component):
                     m.d.sync += self.busy.eq(1)
                     m.next = "COLUMNS"
             with m.State("COLUMNS"):
-                m.d.comb += issue.eq(pace == 0)
-                with m.If(issue & last):
-                    with m.If((now == LossPass.PEAK) & int(self.config.cross_entropy)):
+                m.d.comb += issue.eq(1)
+                with m.If(last):
+                    with m.If(now == LossPass.PEAK):
                         m.d.sync += now.eq(LossPass.SUM)
                     with m.Elif(now == LossPass.SUM):
                         m.d.sync += [now.eq(LossPass.DELTA), count.eq(rest - 1)]

@@ -1,10 +1,9 @@
 """LossUnit: equals the golden units in every bit and takes the cycles it promises."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from boards.yosys import cells
 from hw.config import DeviceConfig, configuration
 from hw.isa import Loss
 from hw.loss_unit import LossUnit
@@ -27,7 +26,6 @@ SMALL = DeviceConfig(
 UNITS = {
     "ecp5-8x8": lambda: LossUnit(config=configuration("ecp5-8x8").with_family("behavioural")),
     "small": lambda: LossUnit(config=SMALL, read_latency=2, write_latency=3),
-    "up5k-4x2": lambda: LossUnit(config=configuration("up5k-4x2")),
 }
 
 
@@ -37,8 +35,6 @@ def costs(unit: LossUnit) -> dict[int, dict[str, int]]:
     end = unit.read_latency + 10 + max(unit.write_latency, 2)
     cross_entropy = {"class": 3, "tile": samples + 19, "command": end}
     squared = {"class": 2, "tile": max(samples - 1, 6), "command": end}
-    if unit.serial:
-        squared = {"class": 2 * (samples + 9), "tile": 0, "command": end - 2}
     return {Loss.CROSS_ENTROPY: cross_entropy, Loss.MEAN_SQUARED_ERROR: squared}
 
 
@@ -49,8 +45,6 @@ def test_equals_golden_in_the_promised_time(name: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
     unit = UNITS[name]()
     for loss, cost in costs(unit).items():
-        if loss == Loss.CROSS_ENTROPY and not unit.config.cross_entropy:
-            continue
         for rows, tiles in ((1, 1), (3, 1), (10, 4)):
             columns = tiles * unit.config.batch_lanes - 1
             expected = tiles * (cost["class"] * rows + cost["tile"]) + cost["command"]
@@ -65,13 +59,8 @@ def test_equals_golden_in_the_promised_time(name: str, monkeypatch: pytest.Monke
     run_bench(unit, bench="sim.bench.bench_loss_unit", parameters=parameters)
 
 
-@pytest.mark.toolchain
-def test_fits_the_smallest_part() -> None:
-    counts = cells(LossUnit(config=configuration("up5k-4x2")), "ice40")
-    assert counts["SB_LUT4"] < 900
-    assert "SB_MAC16" not in counts
-
-
 def test_refuses_what_it_cannot_do() -> None:
     with pytest.raises(ValueError, match="read_latency of a loss unit must be at least 1, not 0"):
         LossUnit(config=SMALL, read_latency=0)
+    with pytest.raises(ValueError, match="cross_entropy of configuration 'small' must be on"):
+        replace(SMALL, cross_entropy=False)

@@ -12,7 +12,12 @@ SEED = 20266
 
 BUILDS = {
     # A length that is no power of two, and narrow fields.
-    "odd": (replace(configuration("up5k-4x2"), serial=False, program_length=21), ".*"),
+    "odd": (
+        replace(
+            configuration("up5k-4x2"), serial=False, cross_entropy=True, program_length=21
+        ),
+        ".*",
+    ),
     # What depends on the length of the program memory and on the widths of fields.
     "ecp5-8x8": (configuration("ecp5-8x8"), "program_memory|rounds|batch_sizes|ends_of|random"),
 }

@@ -58,7 +58,7 @@ def test_cycles() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"serial": False}, "serial of configuration 'up5k-4x2' must be True"),
+        ({"serial": False, "cross_entropy": True}, "serial of configuration .* must be True"),
         ({"momentum": True}, "momentum of configuration 'up5k-4x2' must be False"),
         ({"rate_width": 9}, "rate_width of configuration 'up5k-4x2' must be 8 .*, not 9"),
     ],
