@@ -150,6 +150,7 @@ class Device(wiring.Component):
             sequencer.array_ready.eq(core.array_ready & ~statistics.clearing),
             sequencer.array_retire.eq(core.array_retire),
             sequencer.loss_busy.eq(core.loss_busy),
+            sequencer.adding.eq(statistics.adding),
             sequencer.counting.eq(statistics.counting),
             sequencer.full.eq(loader.full),
             sequencer.samples.eq(loader.front_samples),

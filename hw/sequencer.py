@@ -51,7 +51,8 @@ class Sequencer(wiring.Component):
     instruction: the one being dispatched
     array_start, array_ready, array_retire: dispatch, whether another fits, one has finished
     loss_start, loss_busy
-    counting: what commands reported is not all in the counters yet: no LOSS starts, no program ends
+    adding: what a LOSS reported is not all in the counters yet: no other one starts
+    counting: what some command reported is not: no program ends
     full, samples, release, clear: the loader's front buffer
     state, error, position, remaining: as in the counters
     waiting: ACQUIRE waits for samples
@@ -82,6 +83,7 @@ class Sequencer(wiring.Component):
                 "array_retire": In(1),
                 "loss_start": Out(1),
                 "loss_busy": In(1),
+                "adding": In(1),
                 "counting": In(1),
                 "full": In(1),
                 "samples": In(16),
@@ -242,7 +244,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.array_start.eq(1)
                     self._started(m)
             with m.Case(Opcode.LOSS):
-                with m.If((pending <= i.wait_array) & ~self.loss_busy & ~self.counting):
+                with m.If((pending <= i.wait_array) & ~self.loss_busy & ~self.adding):
                     m.d.comb += self.loss_start.eq(1)
                     self._started(m)
             with m.Default():

@@ -92,7 +92,7 @@ class Statistics(wiring.Component):
     -------
     running, waiting, busy: each counts the cycles in which it is 1; busy is 0 while `clearing`
     clear: strobe; what is reported before `clearing` is 0 again may be lost, cycles are not
-    done, samples, correct, loss: what a loss command adds; they hold still while `counting`, and
+    done, samples, correct, loss: what a loss command adds; they hold still while `adding`, and
         there is no other `done` then
     reports: saturations of finished commands; never two within hw.tile_walk.COMMAND_GAP cycles of
         each other from the same unit. In a serial device without momentum, which has room for one
@@ -102,8 +102,9 @@ class Statistics(wiring.Component):
     address, read: the host's port; `word`, of a counter at an address, comes two cycles later. It
         reads every other cycle at most, and goes on to another address each time
     clearing: a clear is under way
-    counting: what was reported is not all in the counters yet, or a clear is under way; from the
-        cycle of `done` on, or from the one after a report
+    adding: what a loss command reported is not all in the counters yet; from the cycle of `done` on
+    counting: nor is something else that was reported, or a clear is under way; from the cycle of
+        `done` on, or from the one after a report
     """
 
     READ_LATENCY = 2
@@ -137,6 +138,7 @@ class Statistics(wiring.Component):
                 "read": In(1),
                 "word": Out(WORD_BITS),
                 "clearing": Out(1),
+                "adding": Out(1),
                 "counting": Out(1),
             }
         )
@@ -162,7 +164,10 @@ class Statistics(wiring.Component):
         fresh = self._walk(m)
         addend = self._choose(m, tallies)
         self._add(m, addend)
-        m.d.comb += self.counting.eq(self.clearing | self.done | fresh | pending)
+        m.d.comb += [
+            self.adding.eq(self.done | fresh),
+            self.counting.eq(self.clearing | self.adding | pending),
+        ]
         return m
 
     def _count_cycles(self, m: Module) -> list[Signal]:

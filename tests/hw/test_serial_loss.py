@@ -18,12 +18,15 @@ SMALL = DeviceConfig(
     batch_lanes=4,
     weight_tiles=4,
     input_tiles=4,
-    target_tiles=5,
+    target_tiles=4,
     activation_tiles=4,
     output_tiles=7,
     delta_tiles=11,
     max_outputs=17,
+    momentum=False,
+    sigmoid=False,
     cross_entropy=False,
+    rate_width=8,
     serial=True,
 )
 
