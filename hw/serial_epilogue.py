@@ -23,7 +23,8 @@ class SerialEpilogue(wiring.Component):
 
     Members
     -------
-    start: `total` is there; 3 or, of a leaking value, 6 cycles later `done` is 1
+    start: `total` is there; LATENCY or, of a leaking value, LEAKING_LATENCY cycles later `done`
+        is 1
     opcode, activation, shift, leak_shift: as in the instruction; hold still
     total: In, with `start`
     positive: In, whether the stored output is above 0, from the cycle after `start` on
@@ -31,6 +32,9 @@ class SerialEpilogue(wiring.Component):
     value: Out, a word, or a gradient of GRADIENT_BITS where the opcode is GRADIENT
     saturated: Out, whether narrowing saturated
     """
+
+    LATENCY = 3
+    LEAKING_LATENCY = 5
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config

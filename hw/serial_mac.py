@@ -23,7 +23,8 @@ class SerialMac(wiring.Component):
     Members
     -------
     valid: operands come; they count `LATENCY` cycles later
-    clear: the sums become 0 in the next cycle; LATENCY cycles or more after the last `valid`
+    clear: sums begin, with operands of this cycle at the earliest; LATENCY cycles or more after
+        the last `valid`, whose sums can still be read in this cycle
     left, right: In, L and B words
     row, column: In, which sum is wanted
     total: Out, it, in the same cycle

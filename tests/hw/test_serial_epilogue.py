@@ -1,0 +1,42 @@
+"""The serial epilogue equals the golden units and takes few cells of an iCE40."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from boards.resources import count
+from boards.yosys import netlist
+from hw.config import configuration
+from hw.serial_epilogue import SerialEpilogue
+from sim.bench.runner import run_bench
+
+SMALL = configuration("up5k-4x2")
+SEED = 20262
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("width", [SMALL.accumulator_width, 33])
+def test_equals_golden(width: int) -> None:
+    # One lane works for all; of few lanes the stimuli have few repetitions.
+    config = replace(SMALL, lanes=2, accumulator_width=width)
+    run_bench(
+        SerialEpilogue(config=config),
+        bench="sim.bench.bench_serial_epilogue",
+        parameters={
+            "config": asdict(config),
+            "latency": SerialEpilogue.LATENCY,
+            "leaking_latency": SerialEpilogue.LEAKING_LATENCY,
+            "seed": SEED,
+        },
+    )
+
+
+@pytest.mark.toolchain
+def test_is_small() -> None:
+    taken = count(netlist(SerialEpilogue(config=SMALL), "ice40"), "ice40")
+    assert (taken.multipliers, taken.memories) == (0, 0)
+    assert taken.cells <= 350
+
+
+def test_latencies_are_stated() -> None:
+    assert (SerialEpilogue.LATENCY, SerialEpilogue.LEAKING_LATENCY) == (3, 5)
