@@ -3,7 +3,7 @@
     tile, index, column --> bank 0..L-1 --> words --> rotate by -(index + offset) --> operand
     tile, row, bank, data --> bank 0..L-1
 
-The tiles lie as in `hw.tile_memory`. There is no register on the way to the banks, and what
+The tiles lie as in `hw.tile_memory`. There is no register but the banks' own, and what
 rotates their words is its reader's, who so has one rotation for several memories.
 """
 
@@ -98,11 +98,14 @@ class SkewedMemory(wiring.Component):
                 attrs={"no_rw_check": 1},
             )
             m.submodules[f"bank_{k}"] = bank
-            read, write = bank.read_port(), bank.write_port()
+            # An asynchronous port and its register: see hw.tile_memory for `no_rw_check`.
+            read, write = bank.read_port(domain="comb"), bank.write_port()
+            word = Signal(WORD_BITS, name=f"word_{k}", reset_less=True)
             row = Mux(self.read.column, k - self.read.index, self.read.index)[:row_bits]
+            m.d.sync += word.eq(read.data)
             m.d.comb += [
                 read.addr.eq(Cat(row, self.read.tile)),
-                self.words[k].eq(read.data),
+                self.words[k].eq(word),
                 write.addr.eq(Cat(self.write.row, self.write.tile)),
                 write.data.eq(self.write.data),
                 write.en.eq(self.write.enable & (self.write.bank == k)),

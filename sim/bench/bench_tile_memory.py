@@ -2,6 +2,9 @@
 
 A test lists what happens in every cycle; `play` drives it, keeps the image that must result, and
 compares every word that comes back, in its cycle.
+
+Parameters: `tiles`, `rows`, `lanes`, `reads` and `writes` (kinds of access; none where only words
+are written), `offsets` (whether a read says which element is to be the first), `latency`, `seed`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 from hw.layout import TensorLayout
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
-from hw.tile_memory import Access, TileMemory
+from hw.tile_memory import Access
 from sim.bench import cycle, pack, parameters, reset, start, unpack
 
 P = parameters()
@@ -21,24 +24,27 @@ TILES, R, L = P["tiles"], P["rows"], P["lanes"]
 READS = [Access(kind) for kind in P["reads"]]
 WRITES = [Access(kind) for kind in P["writes"]]
 WORDS = TILES * R * L
-LATENCY = TileMemory.READ_LATENCY
+LATENCY = P["latency"]
 
 test = cocotb.test(timeout_time=1, timeout_unit="ms")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A row or a column of a tile."""
+    """A row or a column of a tile, from element `offset` on."""
 
     tile: int
     index: int
     access: Access
+    offset: int = 0
 
     def addresses(self) -> NDArray[np.int64]:
         """Flat addresses of its L or R words."""
         layout = TensorLayout(base=self.tile, rows=R, columns=L, tile_rows=R, lanes=L, stride=1)
         matrix = layout.addresses()
-        return matrix[self.index] if self.access is Access.ROW else matrix[:, self.index]
+        if self.access is Access.COLUMN:
+            return matrix[self.offset :, self.index]
+        return np.roll(matrix[self.index], -self.offset)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,14 @@ class Cycle:
 
 def places(kinds: list[Access]) -> list[Place]:
     count = {Access.ROW: R, Access.COLUMN: L}
-    return [Place(t, i, a) for t in range(TILES) for a in kinds for i in range(count[a])]
+    offsets = {Access.ROW: L if P["offsets"] else 1, Access.COLUMN: R if P["offsets"] else 1}
+    return [
+        Place(t, i, a, offset)
+        for t in range(TILES)
+        for a in kinds
+        for i in range(count[a])
+        for offset in range(offsets[a])
+    ]
 
 
 def random_words(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:
@@ -99,13 +112,16 @@ async def play(dut: Any, cycles: list[Cycle], image: NDArray[np.int64]) -> None:
 
 def drive(dut: Any, now: Cycle) -> None:
     dut.read__enable.value = int(now.read is not None)
-    for port, place in (("read", now.read), ("write", now.write)):
+    for port, place in (("read", now.read), ("write", now.write))[: 1 + bool(WRITES)]:
         place = place or Place(TILES - 1, L - 1, Access.COLUMN)
         getattr(dut, f"{port}__tile").value = place.tile
         getattr(dut, f"{port}__index").value = place.index
         getattr(dut, f"{port}__column").value = int(place.access is Access.COLUMN)
-    dut.write__mask.value = now.mask
-    dut.write__data.value = pack(now.data, WORD_BITS)
+        if P["offsets"]:
+            getattr(dut, f"{port}__offset").value = place.offset
+    if WRITES:
+        dut.write__mask.value = now.mask
+        dut.write__data.value = pack(now.data, WORD_BITS)
     dut.host__address.value = now.address
     dut.host__write_enable.value = int(now.host_write)
     dut.host__write_data.value = pack([now.host_data], WORD_BITS)
@@ -214,15 +230,17 @@ async def contents_survive_a_reset(dut: Any) -> None:
 
 
 def random_cycles(random: np.random.Generator, count: int) -> list[Cycle]:
-    sources, targets = places(READS), places(WRITES)
     # A few places only, so that reads find what was just written.
-    few = sources[: 2 * L] + sources[-2 * L :], targets[: 2 * L] + targets[-2 * L :]
+    sources, targets = (
+        [every[i] for i in random.permutation(len(every))[: 4 * L]]
+        for every in (places(READS), places(WRITES))
+    )
     cycles = []
     for _ in range(count):
-        read = few[0][random.integers(len(few[0]))] if random.random() < 0.7 else None
+        read = sources[random.integers(len(sources))] if random.random() < 0.7 else None
         write, mask = None, 0
-        if random.random() < 0.6:
-            write = few[1][random.integers(len(few[1]))]
+        if targets and random.random() < 0.6:
+            write = targets[random.integers(len(targets))]
             mask = int(random.integers(1 << len(write.addresses())))
         cycles.append(
             Cycle(

@@ -80,6 +80,23 @@ def reads(i: Instruction, config: DeviceConfig) -> Iterator[Read]:
                 )
 
 
+def drawn(
+    random: np.random.Generator,
+    config: DeviceConfig,
+    opcode: Opcode | None = None,
+    *,
+    deepest: int,
+    **values: int,
+) -> Instruction:
+    """A command with random fields, of a few tiles and less deep than `deepest`, but for `values`."""
+    fields = {f.name: int(random.integers(1 << used_bits(config)[f.name])) for f in FIELDS[1:]}
+    fields["rows"] = int(random.integers(1, 3 * config.lanes + 2))
+    fields["columns"] = int(random.integers(1, 5 * config.batch_lanes + 2))
+    fields["depth"] = int(random.integers(1, deepest))
+    kind = opcode or Opcode(random.choice(ARRAY_OPCODES))
+    return Instruction(opcode=kind, **{**fields, **values})
+
+
 class Bench:
     """Starts commands and compares every cycle."""
 
@@ -103,13 +120,8 @@ class Bench:
 
     def draw(self, opcode: Opcode | None = None, **values: int) -> Instruction:
         """A command with random fields, small, but for `values`."""
-        lanes, batch_lanes = self.config.lanes, self.config.batch_lanes
-        drawn = {f.name: int(self.random.integers(1 << self.bits[f.name])) for f in FIELDS[1:]}
-        drawn["rows"] = int(self.random.integers(1, 3 * lanes + 2))
-        drawn["columns"] = int(self.random.integers(1, 5 * batch_lanes + 2))
-        drawn["depth"] = int(self.random.integers(1, 2 * max(self.spacings) + 2 * lanes))
-        kind = opcode or Opcode(self.random.choice(ARRAY_OPCODES))
-        return Instruction(opcode=kind, **{**drawn, **values})
+        deepest = 2 * max(self.spacings) + 2 * self.config.lanes
+        return drawn(self.random, self.config, opcode, deepest=deepest, **values)
 
     async def run(self, i: Instruction, *, cycles: int | None = None) -> None:
         """Start the command, go through it, or `cycles` of it; junk is on the port meanwhile."""

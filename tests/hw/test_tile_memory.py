@@ -37,6 +37,8 @@ def test_accesses_are_those_of_the_layout(
             "lanes": lanes,
             "reads": [kind.value for kind in reads],
             "writes": [kind.value for kind in writes],
+            "offsets": False,
+            "latency": TileMemory.READ_LATENCY,
             "seed": SEED,
         },
     )
