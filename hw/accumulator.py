@@ -32,7 +32,7 @@ class Accumulator(wiring.Component):
     -------
     a, b: In, words
     take: In, add the product of the words of Multiplier.LATENCY cycles ago; not with `clear`
-    clear: In, the total becomes 0
+    clear: In, from a register; the total becomes 0 in the next cycle, or at once
     total: Out, `LATENCY` cycles after the last `take`
     """
 

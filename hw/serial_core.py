@@ -222,7 +222,7 @@ class SerialCore(wiring.Component):
             ]
 
     def _answer(self, m: Module, array: SerialArray, left: Value, right: Value) -> None:
-        """The host's word: of LFSRs a cycle sooner than they would have to come."""
+        """The host's word: one of an LFSR comes as late as one of a memory."""
         assert LfsrBank.READ_LATENCY == SkewedMemory.READ_LATENCY
         region = Signal.like(self.region)
         m.d.sync += region.eq(self.region)

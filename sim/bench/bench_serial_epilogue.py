@@ -1,4 +1,4 @@
-"""The serial epilogue against the golden units: each sum comes out to the bit, when it was promised.
+"""The serial epilogue against the golden units: every sum to the bit, when promised.
 
 The stimuli and what they must become are those of `bench_epilogue`, column after column and of
 each column lane after lane. What is not looked at in a cycle is noise.
@@ -61,9 +61,10 @@ def sums_of(columns: Columns) -> Sums:
     lanes = columns.accumulators.shape[1]
     count = len(columns) * lanes
     spread = Columns(
-        *(np.repeat(array, lanes) for array in list(vars(columns).values())[:-2]),
-        accumulators=columns.accumulators.reshape(count, 1),
-        gate=columns.gate.reshape(count, 1),
+        **{
+            name: array.reshape(count, 1) if array.ndim > 1 else np.repeat(array, lanes)
+            for name, array in vars(columns).items()
+        }
     )
     spread.mask = np.ones(count, np.int64)
     result, saturated = expect(spread, sigmoid=False)

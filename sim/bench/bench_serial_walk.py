@@ -1,9 +1,11 @@
-"""Bench of the serial walk: each read, and the place of each tile, are those of the loops in Python.
+"""Bench of the serial walk: each read, and each tile's place, are those of the loops in Python.
 
 `bench_tile_walk.reads` are the loops. Between `start`, `enter`, `step` and `advance` there are
 pauses, in which nothing may move; the instruction is noise when no command is under way.
 
-The port `final` is called `last_tile` here. Parameters: `config` (fields of a DeviceConfig), `seed`.
+The port `final` is called `last_tile` here.
+
+Parameters: `config` (fields of a DeviceConfig), `seed`.
 """
 
 from itertools import groupby

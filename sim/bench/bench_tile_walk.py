@@ -88,7 +88,7 @@ def drawn(
     deepest: int,
     **values: int,
 ) -> Instruction:
-    """A command with random fields, of a few tiles and less deep than `deepest`, but for `values`."""
+    """A command with random fields, of a few tiles, depth below `deepest`; but for `values`."""
     fields = {f.name: int(random.integers(1 << used_bits(config)[f.name])) for f in FIELDS[1:]}
     fields["rows"] = int(random.integers(1, 3 * config.lanes + 2))
     fields["columns"] = int(random.integers(1, 5 * config.batch_lanes + 2))

@@ -1,0 +1,72 @@
+"""Device configurations: what one refuses, and that the named ones are of their kind."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hw.config import CONFIGURATIONS, OPTIONS
+
+SERIAL, PARALLEL = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
+
+
+def changes(names: Iterable[str], value: Any) -> dict[str, Any]:
+    """The same value for each of the fields."""
+    return dict.fromkeys(names, value)
+
+
+def test_only_the_smallest_is_serial() -> None:
+    serial = [name for name, config in CONFIGURATIONS.items() if config.serial]
+    assert serial == ["up5k-4x2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(({option: True}, f"{option} of .* must be off in a serial") for option in OPTIONS),
+        ({"rate_width": 9}, "rate_width of .* must be 8 in a serial device, not 9"),
+        ({"input_tiles": 48}, "input_tiles of .* must be a power of two in a serial device"),
+        ({"target_tiles": 3}, "target_tiles of .* must be a power of two in a serial device"),
+    ],
+)
+def test_serial_refuses_what_it_cannot(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SERIAL, **change)
+    # The same is fine in a device that is not.
+    assert not replace(SERIAL, serial=False, **change).serial
+
+
+def test_serial_takes_any_size_of_the_other_memories() -> None:
+    memories = ("weight_tiles", "activation_tiles", "output_tiles", "delta_tiles")
+    config = replace(SERIAL, **changes(memories, 37))
+    assert config.delta_tiles == 37
+
+
+def test_parallel_is_made_serial_without_its_options() -> None:
+    with pytest.raises(ValueError, match="'ecp5-8x8' must be"):
+        replace(PARALLEL, serial=True)
+    assert replace(PARALLEL, serial=True, rate_width=8, **changes(OPTIONS, False)).serial
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lanes": 6}, "lanes of configuration 'up5k-4x2' must be 2, 4, 8, 16 or 32, not 6"),
+        ({"batch_lanes": 8}, "batch_lanes of .* must be a power of two from 2 to lanes = 4, not 8"),
+        ({"accumulator_width": 32}, "accumulator_width of .* must be from 33 to 48, not 32"),
+        ({"output_tiles": 0}, "output_tiles of .* must be from 1 to 65535, not 0"),
+        ({"frame_payload": 100}, "frame_payload of .* must be a power of two from 64 to 4096"),
+        ({"family": "xilinx"}, "family of .* must be one of"),
+    ],
+)
+def test_refuses_bad_sizes(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SERIAL, **change)
+
+
+def test_longest_dot_product_fits_an_accumulator() -> None:
+    for config in CONFIGURATIONS.values():
+        largest = (config.max_depth + 1) << 30
+        assert largest < 1 << (config.accumulator_width - 1)
+        assert largest + (1 << 31) > 1 << (config.accumulator_width - 1)
