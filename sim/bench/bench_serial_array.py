@@ -9,6 +9,7 @@ of `busy` must equal those of a GoldenDatapath that began with the same.
 Parameters: `config` (fields of a DeviceConfig), `seed`.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -18,7 +19,9 @@ from cocotb.triggers import Timer
 from hw.config import DeviceConfig
 from hw.isa import (
     ARRAY_OPCODES,
+    SATURATION_COUNTERS,
     TILE_REGIONS,
+    WEIGHT_STATISTICS,
     Activation,
     Destination,
     Instruction,
@@ -29,6 +32,7 @@ from hw.isa import (
 )
 from hw.layout import TensorLayout, tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
+from hw.statistics import Statistics
 from sim.bench import cycle, pack, parameters, reset, start, unpack
 from sim.golden.datapath import GoldenDatapath, Image
 
@@ -53,6 +57,9 @@ class Bench:
         self.images: dict[Region, Image] = {}
         self.refused = 0.0
         self.answers = (0, 0)
+        self.busy = 0
+        self.reported: dict[int, tuple[int, int]] = {}
+        """Counter and amount of each report of the command, by cycle."""
 
     async def begin(self) -> None:
         names = ["instruction", "start", "left_words", "right_words", "write_ready", *RATES]
@@ -216,19 +223,16 @@ class Bench:
         assert int(dut.ready.value)
         dut.instruction.value = pack(i.encode(), 16)
         dut.start.value = 1
-        self.busy, self.reported = 0, [0, 0, 0]
-        for _ in range(cycles):
+        self.busy, self.reported = 0, {}
+        for now in range(cycles):
             dut.write_ready.value = int(self.random.random() >= self.refused)
             self.read(i)
             await Timer(1, unit="ns")
             self.store(i)
             self.busy += int(dut.busy.value)
-            if int(dut.retire.value):
-                self.reported = [int(getattr(dut, f"reports__{k}__amount").value) for k in range(3)]
-                for k in range(3):
-                    assert int(getattr(dut, f"reports__{k}__valid").value)
-                    statistic = int(getattr(dut, f"reports__{k}__statistic").value)
-                    assert statistic == (i.statistic + k) % 64
+            if int(dut.report__valid.value):
+                report = (int(dut.report__statistic.value), int(dut.report__amount.value))
+                self.reported[now] = report
             await cycle(dut)
             dut.start.value = 0
             if int(dut.ready.value):
@@ -242,8 +246,12 @@ class Bench:
         self.golden.command(i)
         for region, image in self.images.items():
             np.testing.assert_array_equal(image, self.golden.images[region], f"{region.name}: {i}")
-        counted = [int(self.golden.saturations[(i.statistic + k) % 64]) for k in range(3)]
-        assert self.reported == counted, i
+        reports = len(WEIGHT_STATISTICS) if i.opcode == Opcode.GRADIENT else 1
+        counters = [(i.statistic + k) % SATURATION_COUNTERS for k in range(reports)]
+        counted = [(counter, int(self.golden.saturations[counter])) for counter in counters]
+        assert list(self.reported.values()) == counted, i
+        for before, after in pairwise(self.reported):
+            assert after - before >= Statistics.REPORT_GAP
         assert self.busy == self.golden.totals["busy"]
         await self.check_lfsr()
 
@@ -290,7 +298,7 @@ async def random_commands(dut: Any) -> None:
     for amplitude in (1 << 5, 1 << 11, 1 << 15):
         for refused in (0.0, 0.7):
             bench.refused = refused
-            for _ in range(3):
+            for _ in range(2):
                 bench.fill(amplitude)
                 bench.set_rates()
                 for opcode in bench.random.permutation(ARRAY_OPCODES):
@@ -302,7 +310,7 @@ async def reset_in_mid_command(dut: Any) -> None:
     """The next commands are whole, and report only their own saturations."""
     bench = Bench(dut)
     await bench.begin()
-    for cycles in range(1, 120, 7):
+    for cycles in range(1, 120, 11):
         bench.fill(1 << 15)
         opcode = ARRAY_OPCODES[cycles % len(ARRAY_OPCODES)]
         assert not await bench.run(bench.draw(opcode, rows=9, columns=9, depth=9), cycles=cycles)
