@@ -92,8 +92,8 @@ class Statistics(wiring.Component):
     -------
     running, waiting, busy: each counts the cycles in which it is 1; busy is 0 while `clearing`
     clear: strobe; what is reported before `clearing` is 0 again may be lost, cycles are not
-    done, samples, correct, loss: what a loss command adds; they hold still while `adding`, and
-        there is no other `done` then
+    done, samples, correct, loss: what a loss command adds. Where commands do not overlap they hold
+        still while `adding`, and there is no other `done` then; otherwise they are taken with it
     reports: saturations of finished commands; never two within hw.tile_walk.COMMAND_GAP cycles of
         each other from the same unit. In a serial device without momentum, which has room for one
         of them, never two within REPORT_GAP cycles of each other from any units
@@ -102,7 +102,7 @@ class Statistics(wiring.Component):
     address, read: the host's port; `word`, of a counter at an address, comes two cycles later. It
         reads every other cycle at most, and goes on to another address each time
     clearing: a clear is under way
-    adding: what a loss command reported is not all in the counters yet; from the cycle of `done` on
+    adding: what a loss command reported must hold still; from the cycle of `done` on
     counting: nor is something else that was reported, or a clear is under way; from the cycle of
         `done` on, or from the one after a report
     """
@@ -159,14 +159,16 @@ class Statistics(wiring.Component):
         m.d.sync += self._again.eq(self._clash)
         # The last word of a clear.
         self._swept = Signal(name="swept")
+        # What loss commands have added since the engine has last looked.
+        self._fresh, self._adding = Signal(name="fresh"), Signal(name="adding")
         tallies = self._count_cycles(m)
         pending = self._take_reports(m)
-        fresh = self._walk(m)
-        addend = self._choose(m, tallies)
+        self._walk(m)
+        addend = self._choose(m, tallies, self._losses(m))
         self._add(m, addend)
         m.d.comb += [
-            self.adding.eq(self.done | fresh),
-            self.counting.eq(self.clearing | self.adding | pending),
+            self.adding.eq((self.done | self._fresh) & int(self.alone)),
+            self.counting.eq(self.clearing | self.done | self._fresh | self._adding | pending),
         ]
         return m
 
@@ -223,9 +225,27 @@ class Statistics(wiring.Component):
             m.d.sync += self._full.eq(0)
         return pending
 
-    def _walk(self, m: Module) -> Value:
-        """From word to word and counter to counter; returns whether a loss command waits."""
-        fresh, adding = Signal(name="fresh"), Signal(name="adding")
+    def _losses(self, m: Module) -> tuple[Value, Value, Value]:
+        """Samples, correct answers and loss while the engine adds them."""
+        ports = (self.samples, self.correct, self.loss)
+        if self.alone:
+            return ports
+        held = []
+        for port in ports:
+            collected = Signal.like(port, name=f"collected_{port.name}")
+            taken = Signal.like(port, name=f"taken_{port.name}")
+            kept = Mux(self._look, 0, collected)
+            m.d.sync += collected.eq(kept + Mux(self.done, port, 0))
+            with m.If(self._look):
+                m.d.sync += taken.eq(collected)
+            with m.If(self.clear):
+                m.d.sync += collected.eq(0)
+            held.append(taken)
+        return held[0], held[1], held[2]
+
+    def _walk(self, m: Module) -> None:
+        """From word to word and counter to counter."""
+        fresh, adding = self._fresh, self._adding
         slot, place, reporting = self._slot, self._place, self._reporting
         is_loss = Signal()
         m.d.comb += is_loss.eq(slot == _slot("loss"))
@@ -249,10 +269,16 @@ class Statistics(wiring.Component):
             m.d.sync += reporting.eq(Mux(reporting, self._load, self._full))
             with m.If(~reporting):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If(slot == _slot("samples") - 1):
-                    m.d.sync += adding.eq(fresh)
                 with m.If(is_loss & adding):
-                    m.d.sync += fresh.eq(0)
+                    m.d.sync += adding.eq(0)
+                    if self.alone:
+                        m.d.sync += fresh.eq(0)
+        self._look = look = Signal(name="look")
+        m.d.comb += look.eq(self._end & ~reporting & (slot == _slot("samples") - 1))
+        with m.If(look):
+            m.d.sync += adding.eq(fresh)
+            if not self.alone:
+                m.d.sync += fresh.eq(0)
         with m.If(self.done):
             m.d.sync += fresh.eq(1)
         with m.If(self.clear):
@@ -262,9 +288,10 @@ class Statistics(wiring.Component):
             ]
         with m.If(self._swept):
             m.d.sync += self.clearing.eq(0)
-        return fresh
 
-    def _choose(self, m: Module, tallies: list[Signal]) -> Signal:
+    def _choose(
+        self, m: Module, tallies: list[Signal], losses: tuple[Value, Value, Value]
+    ) -> Signal:
         """What to add to the word that is read in this cycle, a cycle later."""
         addend = Signal(WORD_BITS, name="addend", reset_less=True)
         amount, place, slot = self._current.amount, self._place, self._slot
@@ -273,8 +300,10 @@ class Statistics(wiring.Component):
         if len(amount) > WORD_BITS:
             sources.append((self._reporting & (place == 1), amount[WORD_BITS:]))
         counting = ~self._reporting & (place == 0)
-        samples, correct = self.samples[:counted], self.correct[:counted]
-        words = [self.loss.word_select(k, WORD_BITS) for k in range(COUNTER_WORDS_EACH)]
+        if not self.alone:
+            counted = len(self.samples)
+        samples, correct = losses[0][:counted], losses[1][:counted]
+        words = [losses[2].word_select(k, WORD_BITS) for k in range(COUNTER_WORDS_EACH)]
         is_loss = ~self._reporting & (slot == _slot("loss"))
         sources += [
             (counting & (slot == _slot("cycles")), tallies[0]),

@@ -24,6 +24,8 @@ STATES = COUNTERS["cycles"].address
 LAG = 256
 """A word that is read is one that its counter had at most so many cycles ago."""
 PATIENCE = 400
+LOSS_GAP = 40
+"""Cycles that a loss command takes at least."""
 """Cycles until what was reported must have been counted."""
 
 
@@ -58,7 +60,7 @@ class Bench:
         self.saturations = [0] * SATURATION_COUNTERS
         self.state = [0] * STATES
         self.free = [0] * self.reporters
-        self.now = 0
+        self.now = self.losing = 0
         self.history: deque[list[int]] = deque(maxlen=LAG)
         self.awaited: deque[int | None] = deque([None] * (self.read_latency - 1))
         self.to_read: list[int] = []
@@ -105,10 +107,12 @@ class Bench:
         each strobe, and of a loss command's end where one may come."""
         dut, random = self.dut, self.random
         self.strobe(*[name for name in STROBES if random.random() < strobes])
-        if not int(dut.counting.value):
+        # Several commands may end while the engine is elsewhere, but not in a row.
+        if not int(dut.adding.value) and self.now >= self.losing:
             amounts = [int(random.integers(1 << self.sample_bits)) for _ in range(2)]
             self.junk([*amounts, int(random.integers(1 << 63))])
             if random.random() < done:
+                self.losing = self.now + LOSS_GAP
                 words = random.choice([0, 1, 0xFFFF, 0xFFFE, 0x8000], 4)
                 self.lose(*amounts, sum(int(word) << WORD_BITS * k for k, word in enumerate(words)))
         for k in random.permutation(self.reporters).tolist():

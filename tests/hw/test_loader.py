@@ -12,7 +12,9 @@ SEED = 20265
 
 BUILDS = {
     # Buffers whose sizes are no powers of two; one of a single tile.
-    "odd": replace(configuration("ecp5-8x8"), lanes=4, batch_lanes=2, input_tiles=5, target_tiles=1),
+    "odd": replace(
+        configuration("ecp5-8x8"), lanes=4, batch_lanes=2, input_tiles=5, target_tiles=1
+    ),
     "ecp5-8x8": replace(configuration("ecp5-8x8"), input_tiles=16, target_tiles=8),
 }
 
