@@ -148,6 +148,8 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
     missing = [meaning for flag, meaning in OPTIONS.items() if not getattr(config, flag)]
     if config.rate_width < WORD_BITS:
         missing.append(f"bits of a rate's mantissa below the upper {config.rate_width}")
+    if config.serial:
+        missing.append("commands that overlap and units that work on whole vectors")
     return tuple(missing)
 
 

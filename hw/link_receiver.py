@@ -7,18 +7,15 @@
 While one half is replayed as `payload`, the next frame is received into the other.
 """
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
+from hw.crc import Crc32
 from hw.isa import CHECKSUM_BYTES, REQUEST_START, Request
-
-FRAME_CRC = CRC32_ISO_HDLC
-"""The CRC-32 of zlib, under the name of the reveng catalogue."""
 
 
 def frame_header(config: DeviceConfig) -> data.StructLayout:
@@ -73,9 +70,7 @@ class FrameReceiver(wiring.Component):
     def _receive(self, m: Module, write, half: Signal) -> None:
         """Parse rx; payload bytes go to the addresses `length` down to 1 of a half."""
         rx, frame = self.rx, self.frame
-        crc = FRAME_CRC().create()
-        crc_start = Signal()
-        m.submodules.crc = ResetInserter(crc_start)(crc)
+        m.submodules.crc = crc = Crc32()
         header = frame.p
         left = Signal(max(8, self._payload_bits + 1))
         checksum_byte = Signal(range(CHECKSUM_BYTES))
@@ -91,7 +86,7 @@ class FrameReceiver(wiring.Component):
         ]
         m.d.sync += checking.eq(0)
         with m.If(checking):
-            m.d.sync += [frame.valid.eq(1), header.intact.eq(crc.match_detected)]
+            m.d.sync += [frame.valid.eq(1), header.intact.eq(crc.match)]
         with m.Elif(frame.ready):
             m.d.sync += frame.valid.eq(0)
         with m.If(frame.valid & frame.ready):
@@ -105,7 +100,7 @@ class FrameReceiver(wiring.Component):
 
         with m.FSM():
             with m.State("HUNT"):
-                m.d.comb += [crc.valid.eq(0), crc_start.eq(taken)]
+                m.d.comb += [crc.valid.eq(0), crc.start.eq(taken)]
                 with m.If(taken & (rx.payload == REQUEST_START)):
                     m.next = "SEQUENCE"
             with m.State("SEQUENCE"):

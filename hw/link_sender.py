@@ -9,15 +9,15 @@ The executor fills the RAM as fast as the sender empties it, so an answer may be
 with the first byte of its payload.
 """
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
+from hw.crc import Crc32
 from hw.isa import CHECKSUM_BYTES, INPUT_BUFFERS, RESPONSE_START, State, Status
-from hw.link_receiver import FRAME_CRC
 
 STATE_BITS = 4
 """Bits of the state byte that hold the State; the credits are above."""
@@ -74,9 +74,7 @@ class AnswerSender(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        crc = FRAME_CRC().create()
-        crc_start = Signal()
-        m.submodules.crc = ResetInserter(crc_start)(crc)
+        m.submodules.crc = crc = Crc32()
         header = Signal(answer_header(self._config))
         byte, sending, step = Signal(8), Signal(), Signal()
         m.d.comb += [
@@ -97,7 +95,7 @@ class AnswerSender(wiring.Component):
                 with m.If(self.answer.valid):
                     m.next = "START"
             with m.State("START"):
-                m.d.comb += [byte.eq(RESPONSE_START), crc.valid.eq(0), crc_start.eq(1)]
+                m.d.comb += [byte.eq(RESPONSE_START), crc.valid.eq(0), crc.start.eq(1)]
                 with m.If(step):
                     m.next = "SEQUENCE"
             with m.State("SEQUENCE"):

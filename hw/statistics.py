@@ -348,14 +348,16 @@ class Statistics(wiring.Component):
             state.eq(~self.address[2:].any()),
             position.eq(~self.address[2:].any() & self.address[1]),
         ]
-        for bit in range(WORD_BITS):
-            data, chosen = read_data[bit], position
-            even, odd = self.state[2][bit], self.state[3][bit]
-            if bit < STATE_BITS:
-                even = Mux(position, even, self.state[0][bit])
-                odd = Mux(position, odd, self.state[1][bit])
-                chosen = state
-            word = Mux(chosen, Mux(data, odd, even), data)
-            m.d.sync += self.word[bit].eq(word)
+        # Above STATE_BITS the first two words are always 0.
+        mask = (1 << STATE_BITS) - 1
+        even, odd = Signal(WORD_BITS, name="even"), Signal(WORD_BITS, name="odd")
+        choose = Signal(WORD_BITS, name="choose")
+        m.d.comb += [
+            even.eq(Mux(position, self.state[2], self.state[0] & mask)),
+            odd.eq(Mux(position, self.state[3], self.state[1] & mask)),
+            choose.eq(Cat(state.replicate(STATE_BITS), position.replicate(WORD_BITS - STATE_BITS))),
+        ]
+        chosen = (read_data & odd) | (~read_data & even)
+        m.d.sync += self.word.eq((choose & chosen) | (~choose & read_data))
         with m.If(self.clearing & ~state):
             m.d.sync += self.word.eq(0)
