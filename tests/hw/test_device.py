@@ -360,6 +360,7 @@ SCENARIOS: dict[str, tuple[Callable[[Script], None], dict[str, float]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.simulator
 @pytest.mark.toolchain
 @pytest.mark.parametrize("scenario", SCENARIOS)

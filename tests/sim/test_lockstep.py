@@ -23,12 +23,12 @@ from hw.isa import Activation, Loss
 from hw.numbers import Format
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"up5k-4x2": 100, "ecp5-8x8": 60, "ecp5-16x8": 50}
+PROGRAMS = {"ecp5-8x8": 36, "ecp5-16x8": 24, "up5k-4x2": 140}
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
 
-pytestmark = pytest.mark.simulator
+pytestmark = [pytest.mark.simulator, pytest.mark.long]
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
