@@ -36,7 +36,7 @@ train: setup ## learn EXAMPLE on simulated gateware and prove every bit of the r
 	$(BIN)/synaptile train examples/$(EXAMPLE).toml --device sim --out runs/$(EXAMPLE) --verify
 
 test: setup ## run the tests, JOBS at a time, and list the slowest
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 --durations=15
 
 bench: setup ## measure speed, utilisation and resources into build/bench.json
 	@mkdir -p build

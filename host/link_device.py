@@ -38,6 +38,8 @@ from hw.numbers import WORD_BITS
 WORD_BYTES = WORD_BITS // 8
 STARVATION_POLLS = 4
 """Polls of a program that may wait in vain before its counters are looked at."""
+STALLED_POLLS = 4096
+"""Polls, each of some hundred cycles or more, in which a program that has samples gets on."""
 _POLL = Message(Request.READ, encode_read(Region.REGISTERS, 0, 0))
 
 
@@ -134,12 +136,15 @@ class LinkDevice:
         """See `Device.wait`."""
         polls = 0
         waited: list[int] = []
+        done: list[int] = []
         while self.poll().state == State.RUNNING:
             polls += 1
             if self._status.credits == INPUT_BUFFERS and polls >= STARVATION_POLLS:
                 seen, waited = waited, self._clocks()
                 if seen and waited[1] - seen[1] == waited[0] - seen[0] > 0:
                     raise starvation()
+            elif self._status.credits != INPUT_BUFFERS:
+                done = self._check_progress(polls, done)
             self._transport.pause(polls)
         if self._status.state == State.FAILED:
             raise self._failure()
@@ -171,6 +176,7 @@ class LinkDevice:
 
     def _await_credit(self) -> None:
         polls = 0
+        seen: list[int] = []
         while self._status.credits == 0:
             if self.poll().credits:
                 break
@@ -179,7 +185,29 @@ class LinkDevice:
             if self._status.state != State.RUNNING:
                 raise no_credit()
             polls += 1
+            seen = self._check_progress(polls, seen)
             self._transport.pause(polls)
+
+    def _check_progress(self, polls: int, seen: list[int]) -> list[int]:
+        """Raise DeviceError when a program that has samples has done nothing for STALLED_POLLS.
+
+        `seen` is what this returned before; at first, nothing.
+        """
+        if polls % STALLED_POLLS:
+            return seen
+        names = ("position", "remaining", "busy", "samples")
+        words = self.read(Region.COUNTERS, 0, COUNTERS["saturations"].address).tolist()
+        now = [
+            word
+            for name in names
+            for word in words[COUNTERS[name].address :][: COUNTERS[name].words]
+        ]
+        if now == seen:
+            raise DeviceError(
+                f"the device has stood at instruction {now[0]} for {STALLED_POLLS} polls; it must "
+                "be reset, and its build is faulty: please report it with the program's listing"
+            )
+        return now
 
     def _failure(self) -> DeviceError:
         first = COUNTERS["error"].address

@@ -20,7 +20,7 @@ from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import Opcode
 
 COMMAND_GAP = 24
-"""Cycles between the ends of two commands, so that their statistics are counted one by one."""
+"""Least cycles between the ends of two commands, whose statistics are counted one by one."""
 
 CONTEXTS_IN_FLIGHT = 2
 
@@ -119,6 +119,13 @@ class TileWalk(wiring.Component):
         drain = self.config.batch_lanes * interval
         return max(drain, -(-(self.drain_latency + drain + 1) // CONTEXTS_IN_FLIGHT), 4)
 
+    def gap(self, interval: int) -> int:
+        """Cycles between the ends of two commands, the first of which drains at `interval`.
+
+        It may end with its last column, the other with its first one.
+        """
+        return COMMAND_GAP + (self.config.batch_lanes - 1) * interval
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         command = Signal(INSTRUCTION)
@@ -149,7 +156,8 @@ class TileWalk(wiring.Component):
         remaining = Signal(used_bits(config)["depth"])
         final_step = Signal()
         spacings = [self.spacing(interval) for interval in self.intervals]
-        cooldown = Signal(range(max(COMMAND_GAP, *spacings)))
+        gaps = [self.gap(interval) for interval in self.intervals]
+        cooldown = Signal(range(max(*gaps, *spacings)))
         # A depth tile is B samples in GRADIENT, L features otherwise.
         wrap = Mux(
             self.gradient,
@@ -175,7 +183,8 @@ class TileWalk(wiring.Component):
             m.d.sync += cooldown.eq(TILE_PREPARATION)
         with m.Elif(step_tile):
             spacing = Mux(self.gradient, spacings[1] - 1, spacings[0] - 1)
-            m.d.sync += cooldown.eq(Mux(self.context.final, COMMAND_GAP - 1, spacing))
+            gap = Mux(self.gradient, gaps[1] - 1, gaps[0] - 1)
+            m.d.sync += cooldown.eq(Mux(self.context.final, gap, spacing))
         with m.If(self.read & ~step_tile):
             m.d.sync += [
                 remaining.eq(remaining - 1),

@@ -19,7 +19,7 @@ from hw.config import DeviceConfig
 from hw.instruction import used_bits
 from hw.isa import ARRAY_OPCODES, FIELDS, Instruction, Opcode
 from hw.layout import tiles
-from hw.tile_walk import COMMAND_GAP, tile_context
+from hw.tile_walk import tile_context
 from sim.bench import cycle, pack, parameters, reset, start
 
 START_CYCLES = 2
@@ -107,6 +107,7 @@ class Bench:
         self.bits = used_bits(self.config)
         self.spacings: list[int] = given["spacings"]
         self.intervals: list[int] = given["intervals"]
+        self.gaps: list[int] = given["gaps"]
         self.random = np.random.default_rng(given["seed"])
         self.layout = tile_context(self.config)
         self.widths = {name: len(getattr(dut, name)) for name in ("left_tile", "right_tile")}
@@ -149,7 +150,7 @@ class Bench:
                 assert self.now - self.last_at >= self.apart, "the drain is still busy"
                 self.last_at, self.apart = self.now, apart
                 if expected.context["final"]:
-                    self.apart = COMMAND_GAP
+                    self.apart = self.gaps[i.opcode == Opcode.GRADIENT]
                     dut.start.value = 0
             assert not int(dut.ready.value)
             await self.next()
@@ -180,7 +181,7 @@ class Bench:
 
     async def check_time(self, i: Instruction) -> None:
         """From rest, the cycles of the formula."""
-        await self.pause(COMMAND_GAP)
+        await self.pause(max(self.gaps))
         begun = self.now
         await self.run(i)
         count = tiles(i.rows, self.config.lanes) * tiles(i.columns, self.config.batch_lanes)
@@ -244,7 +245,7 @@ async def random_commands(dut: Any) -> None:
     for _ in range(25):
         await bench.run(bench.draw())
         if bench.random.random() < 0.3:
-            await bench.pause(int(bench.random.integers(1, 2 * COMMAND_GAP)))
+            await bench.pause(int(bench.random.integers(1, 2 * max(bench.gaps))))
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

