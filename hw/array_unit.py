@@ -206,7 +206,9 @@ class ArrayUnit(wiring.Component):
 
         # The gate is read so late that it comes when the epilogue takes it.
         gate, wait = self.read_activation, Epilogue.GATE_OFFSET - self._read_latency
-        gated = delayed(m, mac_array.o_valid & (context.opcode == Opcode.BACKWARD), wait)
+        # Columns that are not there come too, when the command that has none of them has retired.
+        there = mac_array.o_valid & (column < context.columns)
+        gated = delayed(m, there & (context.opcode == Opcode.BACKWARD), wait)
         gate_tile, gate_row = delayed(m, context.gate, wait), delayed(m, column, wait)
         with m.If(gated):
             m.d.comb += [
@@ -225,7 +227,7 @@ class ArrayUnit(wiring.Component):
             tag.dest.eq(context.dest),
             tag.index.eq(Mux(context.opcode == Opcode.GRADIENT, block_column, column)),
             tag.final.eq(context.final & (column == context.columns - 1)),
-            epilogue.valid.eq(mac_array.o_valid & (column < context.columns)),
+            epilogue.valid.eq(there),
             epilogue.opcode.eq(context.opcode),
             epilogue.activation.eq(context.activation),
             epilogue.shift.eq(context.shift),

@@ -126,23 +126,40 @@ class SerialCore(wiring.Component):
         loss: SerialLossUnit,
     ) -> None:
         """Both operands; the loss unit and the host read through the array's."""
-        i = self.instruction
-        running = Signal()
-        m.d.comb += running.eq(~array.ready | loss.busy)
-        gradient, backward = i.opcode == Opcode.GRADIENT, i.opcode == Opcode.BACKWARD
-        for name, read in (("weight", array.left), ("delta", array.left)):
-            port = memories[name].read
-            self._share(m, port, running, read, memories[name].rows)
+        running, backward = Signal(), Signal()
+        m.d.comb += [
+            running.eq(~array.ready | loss.busy),
+            backward.eq(array.busy & (self.instruction.opcode == Opcode.BACKWARD)),
+        ]
+        for name in ("weight", "delta"):
+            self._share(m, memories[name].read, running, array.left, memories[name].rows)
         # DELTA is the right operand of BACKWARD, and the left one of GRADIENT.
-        with m.If(backward & array.busy):
+        with m.If(backward):
             m.d.comb += _assigned(memories["delta"].read, array.right)
-        samples = memories["samples"].read
-        self._share(m, samples, running & ~loss.busy, array.right, memories["samples"].rows)
-        place = places(self.config)
-        input_base = Mux(self.front, self.config.input_tiles, 0)
-        base = Signal.like(samples.tile)
+        self._read_samples(m, memories["samples"], running, array, loss)
+        left, right = self._operands(m, memories, array, running, backward)
+        m.d.comb += [
+            Value.cast(array.left_words).eq(Cat(left)),
+            Value.cast(array.right_words).eq(Cat(right)),
+            Value.cast(loss.read_output.data).eq(Cat(right)),
+            Value.cast(loss.read_target.data).eq(Cat(right)),
+        ]
+        self._answer(m, array, left[0], right[0])
+
+    def _read_samples(
+        self,
+        m: Module,
+        memory: SkewedMemory,
+        running: Value,
+        array: SerialArray,
+        loss: SerialLossUnit,
+    ) -> None:
+        """One of the regions of SAMPLES: for the array, the loss unit or the host."""
+        port, place = memory.read, places(self.config)
+        self._share(m, port, running, array.right, memory.rows)
+        tile, base = Signal.like(port.tile), Signal.like(port.tile)
+        m.d.comb += port.tile.eq(base | tile)
         with m.If(loss.busy):
-            m.d.comb += base.eq(Mux(loss.read_target.enable, place[Region.TARGET], 0))
             for region, read in (
                 (Region.OUTPUT, loss.read_output),
                 (Region.TARGET, loss.read_target),
@@ -150,61 +167,50 @@ class SerialCore(wiring.Component):
                 with m.If(read.enable):
                     m.d.comb += [
                         base.eq(place[region]),
-                        samples.tile.eq(base | read.tile),
-                        samples.index.eq(read.index),
-                        samples.column.eq(1),
-                        samples.offset.eq(0),
+                        tile.eq(read.tile),
+                        port.index.eq(read.index),
+                        port.column.eq(1),
+                        port.offset.eq(0),
                     ]
         with m.Elif(running):
-            from_input = array.busy & (i.source == Source.INPUT)
-            m.d.comb += [
-                base.eq(
-                    Mux(from_input, place[Region.INPUT] | input_base, place[Region.ACTIVATION])
-                ),
-                samples.tile.eq(base | array.right.tile),
-            ]
+            m.d.comb += [base.eq(place[Region.ACTIVATION]), tile.eq(array.right.tile)]
+            with m.If(array.busy & (self.instruction.source == Source.INPUT)):
+                buffer = Mux(self.front, self.config.input_tiles, 0)
+                m.d.comb += base.eq(place[Region.INPUT] | buffer)
         with m.Else():
+            m.d.comb += tile.eq(self._host_place(memory.rows)[0])
             with m.Switch(self.region):
                 for region in SAMPLES:
                     with m.Case(region):
                         m.d.comb += base.eq(place[region])
-            tile, _, _ = self._host_place(self.config.batch_lanes)
-            m.d.comb += samples.tile.eq(base | tile[: ceil_log2(sample_tiles(self.config))])
 
-        from_delta, delta_right = Signal(), Signal()
+    def _operands(
+        self,
+        m: Module,
+        memories: Mapping[str, SkewedMemory],
+        array: SerialArray,
+        running: Value,
+        backward: Value,
+    ) -> tuple[list[Value], list[Value]]:
+        """What was asked for, in order: L words on the left, B on the right."""
+        weight, delta, samples = (memories[name].read for name in ("weight", "delta", "samples"))
+        gradient = array.busy & (self.instruction.opcode == Opcode.GRADIENT)
+        delta_left, delta_right = Signal(), Signal()
+        left = Signal(range(self.config.lanes), name="left_shift")
+        right = Signal(range(self.config.lanes), name="right_shift")
         m.d.sync += [
-            from_delta.eq(
-                Mux(running, gradient & array.busy, self.region == Region.DELTA)
-            ),
-            delta_right.eq(backward & array.busy),
-        ]
-        left, right = (
-            Signal(range(self.config.lanes), name=f"{side}_shift") for side in ("left", "right")
-        )
-        weight, delta = memories["weight"].read, memories["delta"].read
-        m.d.sync += [
+            delta_left.eq(Mux(running, gradient, self.region == Region.DELTA)),
+            delta_right.eq(backward),
             left.eq(weight.index + weight.offset),
-            right.eq(
-                Mux(backward & array.busy, delta.index, samples.index + samples.offset)
-            ),
+            right.eq(Mux(backward, delta.index, samples.index + samples.offset)),
         ]
         words = {name: Value.cast(memory.words) for name, memory in memories.items()}
-        left_words = rotated(
-            m, Mux(from_delta, words["delta"], words["weight"]), left, self.config.lanes
+        lefts = Mux(delta_left, words["delta"], words["weight"])
+        rights = Mux(delta_right, words["delta"], words["samples"])
+        return (
+            rotated(m, lefts, left, self.config.lanes),
+            rotated(m, rights, right, self.config.batch_lanes),
         )
-        right_words = rotated(
-            m,
-            Mux(delta_right, words["delta"], words["samples"]),
-            right,
-            self.config.batch_lanes,
-        )
-        m.d.comb += [
-            Value.cast(array.left_words).eq(Cat(left_words)),
-            Value.cast(array.right_words).eq(Cat(right_words)),
-        ]
-        for read in (loss.read_output, loss.read_target):
-            m.d.comb += Value.cast(read.data).eq(Cat(right_words))
-        self._answer(m, array, left_words[0], right_words[0])
 
     def _share(
         self, m: Module, port: VectorRead, running: Value, user: VectorRead, rows: int
