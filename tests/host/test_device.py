@@ -284,6 +284,21 @@ def test_starvation_is_noticed(opened):
     device.close()
 
 
+@pytest.mark.simulator
+def test_a_device_that_gets_nowhere_is_noticed(monkeypatch):
+    """It answers, that it runs and has no buffer free, and so it does for ever."""
+    with open_sim() as device:
+        there = DeviceStatus(state=State.RUNNING, credits=0)
+        monkeypatch.setattr(device, "poll", lambda: there)
+        monkeypatch.setattr(device, "_status", there)
+        monkeypatch.setattr(device, "read", lambda region, first, count: np.zeros(count, np.uint16))
+        monkeypatch.setattr(device._transport, "pause", lambda polls: None)
+        with pytest.raises(DeviceError, match="has stood at instruction 0 for 4096 polls"):
+            device.stream(b"\0")
+        with pytest.raises(DeviceError, match="has stood at instruction 0"):
+            device.wait()
+
+
 def test_open_device():
     assert open_device("golden", CONFIG).name == "golden"
     with pytest.raises(ValueError, match="not in this version; there are golden and sim"):

@@ -156,3 +156,22 @@ def test_random_programs(devices: tuple[Device, Device]) -> None:
     lockstep()
     Lockstep(golden, simulated).check("all programs")
     assert ran >= PROGRAMS[config.name], "too many of the programs drawn did not fit the device"
+
+
+def test_a_ragged_tile_drains_beside_the_next_command(devices: tuple[Device, Device]) -> None:
+    """A command of one column retires long before the array has drained the columns it has not."""
+    golden, simulated = devices
+    network = Network(
+        sizes=(5, 17, 7),
+        activations=(Activation.RELU, Activation.LINEAR),
+        loss=Loss.MEAN_SQUARED_ERROR,
+        class_target=True,
+    )
+    batch = golden.config.batch_lanes + 1
+    program = compile_network(network, Rule(rate=2**-5), config=golden.config, train=[batch])
+    rng = np.random.default_rng(1)
+    pair = Lockstep(golden, simulated, every=Every.PROGRAM, locate=program.memory.locate)
+    weights = [rng.normal(0, 1, shape) for shape in network.weight_shapes]
+    program.load(pair, program.encode_weights(np.clip(w, -4, 4) for w in weights))
+    run(pair, program, rng, Mode.TRAIN, batch, 3)
+    pair.check("three batches")
