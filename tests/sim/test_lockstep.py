@@ -23,7 +23,7 @@ from hw.isa import Activation, Loss
 from hw.numbers import Format
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8x8": 20, "ecp5-16x8": 16, "up5k-4x2": 170}
+PROGRAMS = {"ecp5-8x8": 18, "ecp5-16x8": 12, "up5k-4x2": 175}
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
