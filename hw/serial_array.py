@@ -192,7 +192,7 @@ class SerialArray(wiring.Component):
     ) -> None:
         """Operands while they are read, single words otherwise."""
         walk, left, right = self._walk, self.left, self.right
-        first = Cat(column[:0], walk.block << exact_log2(self.config.batch_lanes))
+        first = walk.block << exact_log2(self.config.batch_lanes)
         with m.If(self.busy):
             m.d.comb += [
                 left.tile.eq(walk.left_tile),

@@ -395,5 +395,7 @@ def test_a_line_that_damages_everything_is_given_up():
 
 def test_sequence_numbers_wrap():
     device = open_link()
+    device.write(Region.WEIGHT, 0, [7])
     for _ in range(2 * SEQUENCES):
-        device.poll()
+        assert device.poll() == DeviceStatus(state=State.IDLE, credits=2)
+    assert device.read(Region.WEIGHT, 0, 1).tolist() == [7]
