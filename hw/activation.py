@@ -334,7 +334,7 @@ class ActivationUnit(wiring.Component):
             rectifier.bend.eq(pipeline(m, bend, delay, "bend")[-1]),
         ]
         if self.sigmoid:
-            self._connect_curves(m, rectifier)
+            self._connect_curves(m, rectifier, platform)
         else:
             for lane in range(self.lanes):
                 m.d.comb += [
@@ -343,7 +343,7 @@ class ActivationUnit(wiring.Component):
                 ]
         return m
 
-    def _connect_curves(self, m: Module, rectifier: Rectifier) -> None:
+    def _connect_curves(self, m: Module, rectifier: Rectifier, platform: object) -> None:
         """Values through the curve unit to the rectifier, and beside it to the slopes."""
         m.submodules.curve = curve = CurveUnit(lanes=self.lanes, family=self.family)
         tanh = self.activation == Activation.TANH
@@ -354,9 +354,14 @@ class ActivationUnit(wiring.Component):
             curve.tanh.eq(tanh),
             curve.fraction.eq(self.fraction),
         ]
-        gate = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate")[-1]
+        gating = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate")
+        gate = gating[-1]
+        products = Module()
+        m.submodules.products = while_active(
+            products, gating[CurveUnit.LATENCY], platform, name="products", after=Multiplier.LATENCY
+        )
         for lane in range(self.lanes):
-            m.submodules[f"gate_multiplier_{lane}"] = multiplier = Multiplier(
+            products.submodules[f"gate_multiplier_{lane}"] = multiplier = Multiplier(
                 a_width=WORD_BITS, b_width=SLOPE_BITS, family=self.family
             )
             m.d.comb += [
@@ -367,7 +372,7 @@ class ActivationUnit(wiring.Component):
                 multiplier.b.eq(curve.slopes[lane]),
             ]
             rounding = (multiplier.product + (UNIT >> 1)) >> (WORD_BITS - 1)
-            rounding = registered(m, rounding, f"rounding_{lane}")
+            rounding = registered(products, rounding, f"rounding_{lane}")
             waiting = Multiplier.LATENCY + 1 - Rectifier.LATENCY
             passed = pipeline(m, rectifier.results[lane], waiting, f"passed_{lane}")[-1]
             gated, exceeds = limit(rounding, WORD_BITS)

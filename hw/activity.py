@@ -1,8 +1,8 @@
 """Lets the registers of a unit stand still while there is nothing in it, in a simulation.
 
-    active --> open, from one falling edge to the next --+
-                                                         & --> the unit's clock
-    clock -----------------------------------------------+
+    whether the registers around the unit move --+
+                                                 & --> whether the registers in the unit move
+    active --------------------------------------+
 
 A simulator evaluates what has a clock edge, so a unit without one costs it nothing. A part would
 gain nothing, and lose its global clock: there the unit stays as it is.
@@ -14,17 +14,21 @@ from amaranth.hdl import (
     ClockSignal,
     DomainRenamer,
     Elaboratable,
+    Instance,
     Module,
     Signal,
     Value,
 )
 
+CONDITION = "condition"
+"""A module that a simulated platform has: its output `o` is its input `i`."""
+
 
 def is_simulated(platform: object) -> bool:
     """Whether a design is elaborated for simulation alone.
 
-    Such a platform has an attribute `simulated`, a domain "sync" that is never reset, and a domain
-    "falling" of the falling edges of its clock.
+    Such a platform has an attribute `simulated`, the module CONDITION and no resets, and the clock
+    of a domain is a condition: its registers move at the end of each cycle in which it is 1.
     """
     return getattr(platform, "simulated", False)
 
@@ -60,9 +64,7 @@ def with_domain(m: Module, active: Value, platform: object, *, name: str) -> Ela
     """`m` with the domain `name` of what has nothing to do in cycles without `active`."""
     if not is_simulated(platform):
         return DomainRenamer({name: "sync"})(m)
-    # What moves with a rising edge must not reach the gate before the clock has fallen.
-    opened = Signal(name=f"{name}_open")
-    m.d.falling += opened.eq(active)
     m.domains += (clock := ClockDomain(name, local=True, reset_less=True))
-    m.d.comb += clock.clk.eq(ClockSignal() & opened)
+    # Amaranth takes the register that a condition depends on for a combinational loop.
+    m.submodules.condition = Instance(CONDITION, i_i=ClockSignal() & active, o_o=clock.clk)
     return m

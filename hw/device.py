@@ -12,6 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
+from hw.activity import while_active
 from hw.array_unit import delayed
 from hw.config import DeviceConfig, region_words
 from hw.isa import COUNTERS, TILE_REGIONS, Control, Region, Register
@@ -80,7 +81,7 @@ class Device(wiring.Component):
         connect(m, link.tx, flipped(self.tx))
         m.d.comb += self.state.eq(sequencer.state)
 
-        registers = self._registers(m, link.bus)
+        registers = self._registers(m, link.bus, platform)
         control = self._control(m, link.bus)
         self._wire_sequencer(m, sequencer, core, loader, statistics, registers, control)
         self._wire_loader(m, link, loader, core, sequencer, registers)
@@ -94,16 +95,20 @@ class Device(wiring.Component):
         ]
         return m
 
-    def _registers(self, m: Module, bus: wiring.PureInterface) -> dict[Register, Signal]:
+    def _registers(
+        self, m: Module, bus: wiring.PureInterface, platform: object
+    ) -> dict[Register, Signal]:
         """The registers, written by the host; their users need only the bits that they look at."""
         registers: dict[Register, Signal] = {
             register: Signal(WORD_BITS, name=register.name.lower(), reset_less=True)
             for register in Register
             if register != Register.CONTROL
         }
+        writes = Module()
         for register, signal in registers.items():
-            with m.If(_written(bus, register)):
-                m.d.sync += signal.eq(bus.write_data)
+            with writes.If(_written(bus, register)):
+                writes.d.sync += signal.eq(bus.write_data)
+        m.submodules.writes = while_active(writes, bus.write_enable, platform, name="registers")
         return registers
 
     def _read_back(self, m: Module, bus: wiring.PureInterface) -> ValueLike:

@@ -12,6 +12,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activity import while_active
 from hw.numbers import LFSR_TAPS, WORD_BITS, lfsr_seed
 
 STATE_BITS = 2 * WORD_BITS
@@ -61,7 +62,13 @@ class LfsrBank(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
+        outer, m = Module(), Module()
+        address = Signal.like(self.address, name="address_before")
+        outer.d.sync += address.eq(self.address)
+        active = self.step | self.write | (self.address != address)
+        outer.submodules.bank = while_active(
+            m, active, platform, name="lfsr", after=self.READ_LATENCY
+        )
         halves = []
         for lane in range(self.lanes):
             state = Signal(STATE_BITS, name=f"state_{lane}", init=lfsr_seed(lane))
@@ -75,4 +82,4 @@ class LfsrBank(wiring.Component):
                     m.d.sync += state[place].eq(Mux(self.write, self.write_data, after[place]))
                 halves.append(state[place])
         m.d.sync += self.read_data.eq(Array(halves)[self.address])
-        return m
+        return outer

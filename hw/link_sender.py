@@ -15,6 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hw.activity import while_active
 from hw.config import DeviceConfig
 from hw.crc import Crc32
 from hw.isa import CHECKSUM_BYTES, INPUT_BUFFERS, RESPONSE_START, State, Status
@@ -73,7 +74,7 @@ class AnswerSender(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
+        outer, m = Module(), Module()
         m.submodules.crc = crc = Crc32()
         header = Signal(answer_header(self._config))
         byte, sending, step = Signal(8), Signal(), Signal()
@@ -88,7 +89,7 @@ class AnswerSender(wiring.Component):
         fetching = Signal()
         payload = self._fetch(m, step, fetching)
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += [self.answer.ready.eq(1), sending.eq(0)]
                 m.d.sync += header.eq(self.answer.p)
@@ -135,7 +136,9 @@ class AnswerSender(wiring.Component):
                     m.d.sync += place.eq(place + 1)
                     with m.If(place == CHECKSUM_BYTES - 1):
                         m.next = "IDLE"
-        return m
+        active = self.answer.valid | self.response.enable | self.tx.valid | ~fsm.ongoing("IDLE")
+        outer.submodules.frame = while_active(m, active, platform, name="sender")
+        return outer
 
     def _fetch(self, m: Module, step: Signal, fetching: Signal) -> Signal:
         """The payload's bytes in turn, two steps after `fetching` begins."""

@@ -13,6 +13,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activity import while_active
 from hw.config import DeviceConfig, region_words
 from hw.instruction import used_bits
 from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS
@@ -164,7 +165,7 @@ class Statistics(wiring.Component):
         tallies = self._count_cycles(m)
         pending = self._take_reports(m)
         self._walk(m)
-        addend = self._choose(m, tallies, self._losses(m))
+        addend = self._choose(m, tallies, self._losses(m, platform))
         self._add(m, addend)
         m.d.comb += [
             self.adding.eq((self.done | self._fresh) & int(self.alone)),
@@ -225,21 +226,24 @@ class Statistics(wiring.Component):
             m.d.sync += self._full.eq(0)
         return pending
 
-    def _losses(self, m: Module) -> tuple[Value, Value, Value]:
+    def _losses(self, m: Module, platform: object) -> tuple[Value, Value, Value]:
         """Samples, correct answers and loss while the engine adds them."""
         ports = (self.samples, self.correct, self.loss)
         if self.alone:
             return ports
         held = []
+        collection = Module()
+        active = self.done | self.clear | self._look
+        m.submodules.losses = while_active(collection, active, platform, name="losses")
         for port in ports:
             collected = Signal.like(port, name=f"collected_{port.name}")
             taken = Signal.like(port, name=f"taken_{port.name}")
             kept = Mux(self._look, 0, collected)
-            m.d.sync += collected.eq(kept + Mux(self.done, port, 0))
-            with m.If(self._look):
-                m.d.sync += taken.eq(collected)
-            with m.If(self.clear):
-                m.d.sync += collected.eq(0)
+            collection.d.sync += collected.eq(kept + Mux(self.done, port, 0))
+            with collection.If(self._look):
+                collection.d.sync += taken.eq(collected)
+            with collection.If(self.clear):
+                collection.d.sync += collected.eq(0)
             held.append(taken)
         return held[0], held[1], held[2]
 

@@ -14,11 +14,45 @@
 #include "verilated_vcd_c.h"
 #endif
 
-// The evaluation within Vtop::eval(), which locks and looks for messages of threads around it: a
-// fourteenth of the time of an idle device.
-void Vtop___024root___eval(Vtop___024root* root);
+// The steps of Vtop::eval(), which around them locks, looks for messages of threads, and takes them
+// again until nothing moves any more.
+bool Vtop___024root___eval_phase__act(Vtop___024root* root);
+bool Vtop___024root___eval_phase__nba(Vtop___024root* root);
 
 namespace {
+
+// The module that sim/rtl/verilog.py writes moves with every change of a signal, so that a cycle is
+// one evaluation. In others, such as a netlist, the registers move with the rising edge of a clock.
+template <class Top>
+concept MovesWithBothEdges = requires(Top& top) { top.edges; };
+
+// From inputs just set to the outputs that answer them.
+template <class Top>
+void settle(Top& top) {
+    if constexpr (MovesWithBothEdges<Top>) top.edges ^= 1;
+    else top.clk = 0;
+}
+
+// To the end of the cycle. Whether there is anything to evaluate.
+template <class Top>
+bool finish(Top& top) {
+    if constexpr (MovesWithBothEdges<Top>) return false;
+    else top.clk = 1;
+    return true;
+}
+
+template <class Top>
+void evaluate(Top& top) {
+#if !VM_TRACE  // eval() also notes that there is something to trace.
+    if constexpr (MovesWithBothEdges<Top>) {
+        // Once is enough: what moves changes no clock.
+        Vtop___024root___eval_phase__act(top.rootp);
+        Vtop___024root___eval_phase__nba(top.rootp);
+        return;
+    }
+#endif
+    top.eval();
+}
 
 // A device without a reset port starts as the FPGA does after configuration: no cycle passes.
 template <class Top>
@@ -59,8 +93,7 @@ struct Device {
 #endif
 
     Device() {
-        // The first cycle, too, begins with a falling edge.
-        top.clk = 1;
+        finish(top);
         top.rx___05Fvalid = 0;
         top.rx___05Fpayload = 0;
         top.tx___05Fready = 0;
@@ -68,25 +101,16 @@ struct Device {
         top.eval();  // also initialises
     }
 
-    // Inputs change with the falling edge, so a cycle costs two evaluations and not three.
-    void settle() {
-        top.clk = 0;
-        evaluate();
+    void cycle_begins() {
+        settle(top);
+        evaluate(top);
         record();
     }
 
-    void tick() {
-        top.clk = 1;
-        evaluate();
+    void cycle_ends() {
+        if (!finish(top)) return;
+        evaluate(top);
         record();
-    }
-
-    void evaluate() {
-#if VM_TRACE
-        top.eval();  // also notes that there is something to trace
-#else
-        Vtop___024root___eval(top.rootp);
-#endif
     }
 
     void record() {
@@ -145,7 +169,7 @@ void device_exchange(Device* device, Exchange* x) {
         top.rx___05Fvalid = device->offered;
         if (device->offered) top.rx___05Fpayload = x->data[x->accepted];
         top.tx___05Fready = !device->tx_stall || !device->random.happens(device->tx_stall);
-        device->settle();
+        device->cycle_begins();
 
         ++x->quiet;
         if (top.rx___05Fvalid && top.rx___05Fready) {
@@ -157,7 +181,7 @@ void device_exchange(Device* device, Exchange* x) {
             x->room[x->collected++] = top.tx___05Fpayload;
             x->quiet = 0;
         }
-        device->tick();
+        device->cycle_ends();
         ++x->cycles;
     }
 }

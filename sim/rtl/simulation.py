@@ -1,6 +1,7 @@
 """The Verilated device in this process: bytes in, bytes out, a known number of clock cycles."""
 
 import ctypes
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -65,6 +66,7 @@ class Simulation:
         self._device = self._library.device_new()
         self._room = ctypes.create_string_buffer(ROOM)
         self._cycles = 0
+        self._seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,11 @@ class Simulation:
     def cycles(self) -> int:
         """Clock cycles since the start or the last reset."""
         return self._cycles
+
+    @property
+    def seconds(self) -> float:
+        """Processor time that these cycles took, without what Python does between calls."""
+        return self._seconds
 
     def exchange(
         self, data: bytes = b"", want: int = 0, max_cycles: int = 1_000_000, *, max_quiet: int = 0
@@ -137,6 +144,7 @@ class Simulation:
         self.close()
         self._device = self._library.device_new()
         self._cycles = 0
+        self._seconds = 0.0
 
     def close(self) -> None:
         """Free the device; closing twice is harmless."""
@@ -159,9 +167,10 @@ class Simulation:
         x.room_size, x.want, x.max_quiet = len(self._room), want, max_quiet
         while True:
             x.max_cycles = min(max_cycles, x.cycles + CYCLES_PER_CALL)
-            before = x.cycles
+            before, spent = x.cycles, time.thread_time()
             self._library.device_exchange(device, ctypes.byref(x))
             self._cycles += x.cycles - before
+            self._seconds += time.thread_time() - spent
             x.want -= min(x.want, x.collected) if want != NEVER else 0
             received.append(ctypes.string_at(self._room, x.collected))
             x.collected = 0
