@@ -1,0 +1,1 @@
+"""The boards, one file each: `boards.board.board` finds them by the file's name."""
