@@ -1,16 +1,10 @@
-"""The `synaptile` command: train, compare, simulate, bench.
-
-Exit code 0 is success, 1 a difference between devices or a failed bench, 2 bad input or a device
-that cannot go on, 130 a Ctrl-C.
-"""
+"""The `synaptile` command: train, compare, simulate, bench, and those for boards."""
 
 import difflib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -19,17 +13,17 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.text import Text
 
+from host import board_commands
 from host.device import Device, DeviceError, open_device
 from host.display import TrainingDisplay, opening, summary
 from host.run import Experiment, Outcome, ask, prepare, results, train, write_results
 from host.run_config import read_config
+from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
 from hw.isa import TILE_REGIONS, Region
 
 ROOT = Path(__file__).resolve().parents[1]
-DIFFERENT, BAD, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     help="Train small networks on simulated FPGA gateware, predicted to the last bit by numpy.",
@@ -38,8 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+app.add_typer(board_commands.app)
 
 Config = Annotated[Path, typer.Argument(help="A TOML file, such as examples/digits.toml")]
 Seed = Annotated[int | None, typer.Option(help="Instead of the file's seeds")]
@@ -52,19 +45,6 @@ class Every(StrEnum):
     COMMAND = "command"
     EPOCH = "epoch"
     RUN = "run"
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn what a user can mend into a message and an exit code."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        errors.print("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except (ValueError, DeviceError, OSError) as error:
-        errors.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        raise typer.Exit(BAD) from None
 
 
 def _version(asked: bool) -> None:

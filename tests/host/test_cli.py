@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import host.cli
-from host.cli import BAD, DIFFERENT, INTERRUPTED, app
+from host.cli import app
 from host.device import DeviceError, open_device
+from host.terminal import BAD, DIFFERENT, INTERRUPTED
 from hw.isa import Region
 
 ROOT = Path(__file__).parents[2]

