@@ -185,6 +185,9 @@ class Device(wiring.Component):
             loader.sample_format.eq(registers[Register.SAMPLE_FORMAT]),
             loader.input_stride.eq(registers[Register.INPUT_STRIDE]),
             loader.target_stride.eq(registers[Register.TARGET_STRIDE]),
+        ]
+        # A cycle later does no harm: no instruction looks at the buffers so soon.
+        m.d.sync += [
             loader.release.eq(sequencer.release),
             loader.clear.eq(sequencer.clear),
         ]

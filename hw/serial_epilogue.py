@@ -1,8 +1,8 @@
 """The epilogue of a serial device: one sum at a time becomes a word or a gradient.
 
-    sum --> [wide] --> >> shift --> [shifted] --> + half --> saturate --> [value] --> 0 or value
-               ^                                                             |
-               +---- leaky ReLU: once more, with the leak's shift -----------+
+    sum --> [wide] --> >> shift --> [kept] --> + half --> [rounded] --> saturate, 0 --> [value]
+               ^                                                           |
+               +---- leaky ReLU: once more, with the leak's shift ---------+
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -33,8 +33,8 @@ class SerialEpilogue(wiring.Component):
     saturated: Out, whether narrowing saturated
     """
 
-    LATENCY = 3
-    LEAKING_LATENCY = 5
+    LATENCY = 4
+    LEAKING_LATENCY = 7
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
@@ -62,8 +62,10 @@ class SerialEpilogue(wiring.Component):
         shifted, over = self._shifted(wide, shift)
         kept, kept_over = Signal.like(shifted), Signal()
         rounded = Signal(signed(KEPT_BITS))
-        m.d.comb += rounded.eq(kept[1:].as_signed() + kept[0])
-        m.d.sync += [kept.eq(shifted), kept_over.eq(over)]
+        m.d.sync += [
+            *(kept.eq(shifted), kept_over.eq(over)),
+            rounded.eq(kept[1:].as_signed() + kept[0]),
+        ]
 
         # Rounding may change the sign, from -1 to 0; but not of what is too long.
         sign, after = wide[-1], rounded[-1]
@@ -74,9 +76,11 @@ class SerialEpilogue(wiring.Component):
         narrowed = Signal(signed(GRADIENT_BITS))
         m.d.comb += narrowed.eq(Mux(exceeds, rail, rounded))
 
-        bend = Signal()
+        # From a register, as there is a memory before it.
+        bend, positive = Signal(), Signal()
+        m.d.sync += positive.eq(self.positive)
         m.d.comb += bend.eq(
-            Mux(self.opcode == Opcode.BACKWARD, ~self.positive, narrowed[-1]) & ~gradient
+            Mux(self.opcode == Opcode.BACKWARD, ~positive, narrowed[-1]) & ~gradient
         )
         with m.FSM():
             with m.State("REST"):
@@ -86,6 +90,8 @@ class SerialEpilogue(wiring.Component):
             with m.State("SHIFT"):
                 m.next = "ROUND"
             with m.State("ROUND"):
+                m.next = "LIMIT"
+            with m.State("LIMIT"):
                 m.d.sync += [self.value.eq(narrowed), self.done.eq(1)]
                 m.next = "REST"
                 with m.If(~leaking):

@@ -260,7 +260,9 @@ class SerialUpdateUnit(wiring.Component):
         with m.If(taking):
             m.d.sync += [high.eq(0), low.eq(0)]
 
-        coarse = Mux(count[3], self.decay_shift, self.rate_shift)[2:]
+        # Counts 6 and 10 tell what 7 and 11 ask.
+        coarse = Signal(SHIFT_BITS - 2, reset_less=True)
+        m.d.sync += coarse.eq(Mux(count[3], self.decay_shift, self.rate_shift)[2:])
         # With shift 3 the mantissa itself was multiplied, 8 bits above the point.
         wide = Cat(Const(0, WORD_BITS - MANTISSA_BITS - 3), low, high).as_signed()
         wide = Mux(coarse[1], wide >> 8, wide)
