@@ -10,9 +10,9 @@ All frequencies are in MHz, exact.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from amaranth.hdl import Const, Instance, IOPort, Module, Signal, Value
+from amaranth.hdl import Const, Instance, Module, Signal, Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +86,12 @@ class Pll:
         """Frequency of the clock."""
         return self.detector * self.feedback
 
-    def cell(self, m: Module, pad: IOPort, reference: Value | None, clock: Signal) -> Value:
+    def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
         """Add the PLL to `m`; returns whether it is locked, asynchronous.
 
         Parameters
         ----------
-        pad: the pin that the reference comes in at
+        pin: port of the pin that the reference comes in at
         reference: the same behind its buffer; None where the PLL stands at the pad, `at_pad`
         clock: is driven
         """
@@ -128,9 +128,9 @@ class Ice40Pll(Pll):
         limits = (17, 26, 44, 66, 101)
         return 1 + sum(self.detector >= limit for limit in limits)
 
-    def cell(self, m: Module, pad: IOPort, reference: Value | None, clock: Signal) -> Value:
+    def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
         locked = Signal()
-        fed = {"io_PACKAGEPIN": pad} if self.at_pad else {"i_REFERENCECLK": reference}
+        fed = {"io_PACKAGEPIN": pin.io} if self.at_pad else {"i_REFERENCECLK": reference}
         m.submodules.pll = Instance(
             "SB_PLL40_PAD" if self.at_pad else "SB_PLL40_CORE",
             p_FEEDBACK_PATH="SIMPLE",
@@ -167,7 +167,7 @@ class Ecp5Pll(Pll):
     FEEDBACKS = range(1, 81)
     OUTPUTS = tuple(range(1, 129))
 
-    def cell(self, m: Module, pad: IOPort, reference: Value | None, clock: Signal) -> Value:
+    def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
         locked = Signal()
         m.submodules.pll = Instance(
             "EHXPLLL",
@@ -187,8 +187,8 @@ class Ecp5Pll(Pll):
             p_CLKFB_DIV=self.feedback,
             p_CLKOP_ENABLE="ENABLED",
             p_CLKOP_DIV=self.output,
-            # The edge of the output in the middle of what it divides.
-            p_CLKOP_CPHASE=self.output // 2,
+            # No phase shift.
+            p_CLKOP_CPHASE=self.output - 1,
             p_CLKOP_FPHASE=0,
             i_CLKI=reference,
             i_CLKFB=clock,
@@ -219,7 +219,7 @@ class GowinPll(Pll):
     FEEDBACKS = range(1, 65)
     OUTPUTS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
-    def cell(self, m: Module, pad: IOPort, reference: Value | None, clock: Signal) -> Value:
+    def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
         locked = Signal()
         m.submodules.pll = Instance(
             "rPLL",

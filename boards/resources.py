@@ -34,8 +34,8 @@ class Resources:
     ----------
     cells: logic cells, each of a 4-input table and, on iCE40, its flip-flop
     flip_flops: flip-flops
-    multipliers: blocks of 16 x 16 bits (iCE40) or 18 x 18 bits (ECP5)
-    memories: blocks of 4 Kbit (iCE40) or 18 Kbit (ECP5)
+    multipliers: blocks of 16 x 16 bits (iCE40) or 18 x 18 bits (ECP5, Gowin)
+    memories: blocks of 4 Kbit (iCE40) or 18 Kbit (ECP5, Gowin)
     """
 
     cells: int
@@ -55,39 +55,65 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part, what it has, and what a board needs of it beside the device: a UART."""
+    """A part of a family and what it has."""
 
-    name: str
+    family: Family
     there: Resources
-    uart_cells: int = 300
 
     @property
     def available(self) -> Resources:
-        """What the device may take."""
-        return Resources(**{**asdict(self.there), "cells": self.there.cells - self.uart_cells})
+        """What the device may take: the rest of a board's top level needs `BESIDE` cells."""
+        return Resources(**{**asdict(self.there), "cells": self.there.cells - BESIDE})
 
 
-PARTS: dict[Family, Part] = {
+BESIDE = 120
+"""Cells of what stands beside the device: serial line, reset, lamps."""
+
+
+def _part(family: Family, *counts: int) -> Part:
+    cells, flip_flops, multipliers, memories = counts
+    there = Resources(
+        cells=cells, flip_flops=flip_flops, multipliers=multipliers, memories=memories
+    )
+    return Part(family=family, there=there)
+
+
+PARTS: dict[str, Part] = {
     # Lattice FPGA-DS-02008, iCE40 UltraPlus family data sheet, table 2.1.
-    "ice40": Part(
-        name="iCE40UP5K",
-        there=Resources(cells=5280, flip_flops=5280, multipliers=8, memories=30),
-    ),
-    # Lattice FPGA-DS-02012, ECP5 and ECP5-5G family data sheet, table 1.1.
-    "ecp5": Part(
-        name="LFE5U-85F",
-        there=Resources(cells=83640, flip_flops=83640, multipliers=156, memories=208),
-    ),
+    "iCE40UP5K": _part("ice40", 5280, 5280, 8, 30),
+    # Lattice FPGA-DS-02012, ECP5 and ECP5-5G family data sheet, table 1.1. The 12F is sold with
+    # half of what the 25F has; that the open tools give it all of the 25F's is not counted on.
+    "LFE5U-12F": _part("ecp5", 12_000, 12_000, 28, 32),
+    "LFE5U-25F": _part("ecp5", 24_288, 24_288, 28, 56),
+    "LFE5U-45F": _part("ecp5", 43_848, 43_848, 72, 108),
+    "LFE5U-85F": _part("ecp5", 83_640, 83_640, 156, 208),
+    # Gowin DS117, GW1NR series of FPGA products, table 1-1.
+    "GW1NR-9": _part("gowin", 8_640, 6_480, 20, 26),
+    # Gowin DS102, GW2A series of FPGA products, table 1-1.
+    "GW2A-18": _part("gowin", 20_736, 15_552, 48, 46),
 }
-"""The part that the configurations of a family are sized for."""
+"""Parts by the name that boards give them."""
+
+SIZED_FOR = {
+    "up5k-4x2": "iCE40UP5K",
+    "ecp5-8x8": "LFE5U-85F",
+    "ecp5-16x8": "LFE5U-85F",
+    "ecp5-4x2": "LFE5U-12F",
+    "ecp5-4x4": "LFE5U-25F",
+    "ecp5-8x4": "LFE5U-45F",
+    "gw1n-4x2": "GW1NR-9",
+    "gw2a-4x4": "GW2A-18",
+}
+"""The smallest part that a named configuration is meant to fit."""
 
 
 def resources(config: DeviceConfig) -> Resources:
-    """What the whole device takes of its family's part."""
-    if config.family not in PARTS:
+    """What the whole device takes of a part of its family."""
+    families = dict.fromkeys(part.family for part in PARTS.values())
+    if config.family not in families:
         raise ValueError(
-            f"family of configuration {config.name!r} must be one of {', '.join(PARTS)} to count "
-            f"its resources, not {config.family!r}"
+            f"family of configuration {config.name!r} must be one of {', '.join(families)} to "
+            f"count its resources, not {config.family!r}"
         )
     device = Device(config=config, identity=bytes(IDENTITY_BYTES))
     text = rtlil.convert(device, name="top", emit_src=False)
@@ -112,6 +138,15 @@ def count(netlist: dict[str, Any], family: Family) -> Resources:
             multipliers=counts["SB_MAC16"],
             memories=sum(n for name, n in counts.items() if name.startswith("SB_RAM40_4K")),
         )
+    if family == "gowin":
+        return Resources(
+            # Wider tables are made of these and of multiplexers beside them. A distributed memory
+            # has the eight cells of its tile to itself.
+            cells=_sum(counts, "LUT1", "LUT2", "LUT3", "LUT4", "ALU") + 8 * counts["RAM16SDP4"],
+            flip_flops=sum(n for name, n in counts.items() if name.startswith("DFF")),
+            multipliers=counts["MULT18X18"],
+            memories=_sum(counts, *GOWIN_MEMORIES),
+        )
     return Resources(
         # A carry cell is made of two tables, a distributed memory of six cells.
         cells=counts["LUT4"] + 2 * counts["CCU2C"] + 6 * counts["TRELLIS_DPR16X4"],
@@ -119,6 +154,14 @@ def count(netlist: dict[str, Any], family: Family) -> Resources:
         multipliers=counts["MULT18X18D"],
         memories=counts["DP16KD"],
     )
+
+
+GOWIN_MEMORIES = ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")
+"""Yosys's names for a block of memory in its several uses."""
+
+
+def _sum(counts: Counter[str], *names: str) -> int:
+    return sum(counts[name] for name in names)
 
 
 def _shared_cells(netlist: dict[str, Any]) -> int:
@@ -146,10 +189,10 @@ def table(configs: Iterable[DeviceConfig]) -> str:
     ]
     notes = []
     for config in configs:
-        part, taken = PARTS[config.family], asdict(resources(config))
-        there = asdict(part.there)
+        part, taken = SIZED_FOR[config.name], asdict(resources(config))
+        there = asdict(PARTS[part].there)
         figures = [f"{taken[name]} of {there[name]}" for name in taken]
-        lines.append("| " + " | ".join([config.name, part.name, *figures]) + " |")
+        lines.append("| " + " | ".join([config.name, part, *figures]) + " |")
         missing = left_out(config)
         notes.append(f"- {config.name} leaves out: {', '.join(missing) or 'nothing'}")
     return "\n".join([*lines, "", *notes])

@@ -32,7 +32,8 @@ class Top(wiring.Component):
     """A device of the board's configuration; elaborate it with `board.open_platform()`.
 
     It makes the domain "sync" itself, of `board.hertz`, with a synchronous reset that lasts until
-    the PLL is locked and `RESET_SECONDS` more, and comes back whenever the PLL loses its lock.
+    the PLL has been locked for one to two times `RESET_SECONDS`, and comes back whenever the PLL
+    loses its lock.
     """
 
     def __init__(self, *, board: Board):
@@ -65,7 +66,7 @@ class Top(wiring.Component):
         if board.pll is None:
             m.d.comb += clock.eq(reference)
             return Const(1, 1)
-        return board.pll.cell(m, port.io, reference, clock)
+        return board.pll.cell(m, port, reference, clock)
 
     def _reset(self, m: Module, stable: Value) -> None:
         m.domains.power = power = ClockDomain("power", reset_less=True, local=True)
@@ -74,7 +75,7 @@ class Top(wiring.Component):
         m.submodules.stable = FFSynchronizer(stable, stable_here, o_domain="power")
         cycles = ceil(RESET_SECONDS * self.board.hertz)
         # Its top bit ends the reset and stops the count.
-        count = Signal(cycles.bit_length() + 1)
+        count = Signal((cycles - 1).bit_length() + 1)
         with m.If(~stable_here):
             m.d.power += count.eq(0)
         with m.Elif(~count[-1]):

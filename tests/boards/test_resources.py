@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from boards.resources import PARTS, Resources, count, resources
+from boards.resources import BESIDE, PARTS, Resources, count, resources
 from hw.config import configuration, left_out
 
 
@@ -34,18 +34,26 @@ def test_a_table_and_its_only_flip_flop_share_a_cell() -> None:
 
 
 def test_says_what_is_exceeded() -> None:
-    there = PARTS["ice40"].there
+    there = PARTS["iCE40UP5K"].there
     assert there.exceeded(there) == []
     taken = replace(there, cells=5300, memories=31)
     assert taken.exceeded(there) == ["cells: 5300 of 5280", "memories: 31 of 30"]
 
 
-def test_a_part_keeps_room_for_a_uart() -> None:
-    assert PARTS["ice40"].available.cells == 5280 - 300
+def test_a_part_keeps_room_beside_the_device() -> None:
+    assert PARTS["iCE40UP5K"].available == replace(PARTS["iCE40UP5K"].there, cells=5280 - BESIDE)
+
+
+def test_counts_cells_of_gowin() -> None:
+    kinds = ["LUT1", "LUT4", "MUX2_LUT5", "ALU", "RAM16SDP4", "DFF", "DFFRE"]
+    kinds += ["MULT18X18", "DPX9B", "SPX9", "SDPB", "VCC"]
+    cells = {kind: cell(kind, {}, {}) for kind in kinds}
+    taken = count({"modules": {"top": {"cells": cells, "ports": {}}}}, "gowin")
+    assert taken == Resources(cells=3 + 8, flip_flops=2, multipliers=1, memories=3)
 
 
 def test_refuses_a_family_without_a_part() -> None:
-    with pytest.raises(ValueError, match="must be one of ice40, ecp5 to count"):
+    with pytest.raises(ValueError, match="must be one of ice40, ecp5, gowin to count"):
         resources(configuration("up5k-4x2").with_family("behavioural"))
 
 
@@ -60,4 +68,4 @@ def test_says_what_a_configuration_leaves_out() -> None:
 def test_up5k_fits() -> None:
     """The others take minutes each: `python -m boards.resources` counts them."""
     config = configuration("up5k-4x2")
-    assert resources(config).exceeded(PARTS["ice40"].available) == []
+    assert resources(config).exceeded(PARTS["iCE40UP5K"].available) == []

@@ -16,9 +16,9 @@ def changes(names: Iterable[str], value: Any) -> dict[str, Any]:
     return dict.fromkeys(names, value)
 
 
-def test_only_the_smallest_is_serial() -> None:
-    serial = [name for name, config in CONFIGURATIONS.items() if config.serial]
-    assert serial == ["up5k-4x2"]
+def test_only_those_of_the_smallest_parts_are_serial() -> None:
+    serial = {name for name, config in CONFIGURATIONS.items() if config.serial}
+    assert serial == {"up5k-4x2", "ecp5-4x2", "gw1n-4x2"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""OrangeCrab r0.2 with an LFE5U-85F: the 25F's board."""
+
+from dataclasses import replace
+
+from boards.catalogue import orangecrab_25f
+from hw.config import configuration
+
+BOARD = replace(
+    orangecrab_25f.BOARD,
+    title="OrangeCrab r0.2 85F",
+    part="LFE5U-85F",
+    config=configuration("ecp5-8x8"),
+    platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
+)

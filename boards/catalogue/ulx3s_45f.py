@@ -1,0 +1,14 @@
+"""ULX3S with an LFE5U-45F: the 85F's board."""
+
+from dataclasses import replace
+
+from boards.catalogue import ulx3s_85f
+from hw.config import configuration
+
+BOARD = replace(
+    ulx3s_85f.BOARD,
+    title="Radiona ULX3S 45F",
+    part="LFE5U-45F",
+    config=configuration("ecp5-8x4"),
+    platform="ulx3s:ULX3S_45F_Platform",
+)
