@@ -16,7 +16,7 @@ import numpy as np
 from cocotb.triggers import Timer
 
 from hw.isa import ANSWER_HEADER_BYTES, CHECKSUM_BYTES, RESPONSE_START, State, Status
-from sim.bench import cycle, parameters, reset, start
+from sim.bench import Ports, cycle, parameters, reset, start
 
 PATIENCE = 4000
 """Cycles without a byte after which an answer is missing."""
@@ -66,7 +66,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.gaps: dict[str, float] = given["gaps"]
         self.steps = [Step(**step) for step in given["script"]]
         self.random = np.random.default_rng(given["seed"])

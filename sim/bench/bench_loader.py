@@ -23,7 +23,7 @@ from hw.isa import (
 )
 from hw.layout import TensorLayout, tiles
 from hw.numbers import WORD_BITS
-from sim.bench import cycle, parameters, reset, start, unpack
+from sim.bench import Ports, cycle, parameters, reset, start, unpack
 from sim.golden.loader import GoldenLoader
 
 MEMORIES = {"input": Region.INPUT, "target": Region.TARGET}
@@ -71,7 +71,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.latency: int = given["latency"]
         self.random = np.random.default_rng(given["seed"])
@@ -238,7 +238,7 @@ async def layouts(dut: Any) -> None:
             await bench.send(data, end=True)
             await bench.step()
             front = int(dut.front.value)
-            assert int(dut.full.value) and int(dut.front_samples.value) == samples
+            assert int(bench.dut.full.value) and int(bench.dut.front_samples.value) == samples
             for name, matrix in matrices.items():
                 buffer_tiles = config.input_tiles if name == "input" else config.target_tiles
                 layout = TensorLayout(
@@ -336,26 +336,26 @@ async def buffers_by_turns(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
     sample = bench.fitting(2, 1)
-    assert int(dut.credits.value) == INPUT_BUFFERS
+    assert int(bench.dut.credits.value) == INPUT_BUFFERS
     await bench.step(release=1)
     await bench.check_buffers()
     for turn in range(3):
         await bench.check(sample, bench.data(3 * turn))
         await bench.check(sample, bench.data(3 * turn + 4))
-        dut.samples__valid.value, dut.samples__payload.value = 1, 0x77
+        bench.dut.samples__valid.value, bench.dut.samples__payload.value = 1, 0x77
         before = bench.written
         for _ in range(10):
             await bench.step()
-            assert not int(dut.samples__ready.value)
+            assert not int(bench.dut.samples__ready.value)
         assert bench.written == before
         await bench.check_buffers()
-        dut.samples__valid.value = 0
+        bench.dut.samples__valid.value = 0
         await bench.release()
         # Loading one buffer while the other one is released under way.
         data = bench.data(3 * 3)
         await bench.send(data[:4], end=False)
         await bench.release()
-        assert int(dut.credits.value) == INPUT_BUFFERS
+        assert int(bench.dut.credits.value) == INPUT_BUFFERS
         await bench.send(data[4:], end=True)
         bench.golden.take(data, end=True, registers=sample.registers)
         await bench.check_buffers()
@@ -378,16 +378,16 @@ async def overflow_is_told(dut: Any) -> None:
         sample = bench.fitting(features, targets)
         await bench.set_format(sample)
         await bench.send(bench.data(room), end=False)
-        assert not int(dut.overflow.value)
+        assert not int(bench.dut.overflow.value)
         before = bench.written
         await bench.send(b"x", end=False)
-        assert int(dut.overflow.value)
+        assert int(bench.dut.overflow.value)
         await bench.send(b"", end=True)
         await bench.step()
-        assert int(dut.front_samples.value) == samples
+        assert int(bench.dut.front_samples.value) == samples
         assert bench.written <= before + 1
         await bench.step(release=1)
-        assert not int(dut.overflow.value)
+        assert not int(bench.dut.overflow.value)
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -405,9 +405,10 @@ async def clear_and_reset(dut: Any) -> None:
                 await bench.send(bench.data(part), end=False)
                 if way == "clear":
                     # A byte in the same cycle is forgotten too.
-                    dut.samples__valid.value, dut.samples__payload.value = part % 2, 0x5A
+                    bench.dut.samples__valid.value = part % 2
+                    bench.dut.samples__payload.value = 0x5A
                     await bench.step(clear=1)
-                    dut.samples__valid.value = 0
+                    bench.dut.samples__valid.value = 0
                 else:
                     await bench.reset()
                 await bench.step()

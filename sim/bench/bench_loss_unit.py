@@ -13,7 +13,7 @@ from hw.config import DeviceConfig, region_tiles
 from hw.isa import INSTRUCTION_WORDS, Instruction, Loss, Opcode, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
-from sim.bench import cycle, pack, parameters, reset, start, unpack
+from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden import units
 
 Image = NDArray[np.int16]
@@ -111,11 +111,11 @@ class Driver:
     """Starts commands and compares what comes of them."""
 
     def __init__(self, dut: Any):
-        self.dut = dut
+        self.dut = Ports(dut)
         p = parameters()
         self.config = DeviceConfig(**p["config"])
         self.costs = {Loss(int(key)): cost for key, cost in p["costs"].items()}
-        self.memories = Memories(dut, self.config, p["read_latency"], p["write_latency"])
+        self.memories = Memories(self.dut, self.config, p["read_latency"], p["write_latency"])
 
     def losses(self) -> list[Loss]:
         return list(Loss) if self.config.cross_entropy else [Loss.MEAN_SQUARED_ERROR]
@@ -395,8 +395,9 @@ async def resets(dut: Any) -> None:
         await d.launch(command)
         for _ in range(random.randrange(d.cycles(command.instruction))):
             await d.tick()
-        await reset(dut)
-        assert dut.busy.value == 0 and dut.done.value == 0 and int(dut.write_delta__mask.value) == 0
+        await reset(d.dut)
+        assert d.dut.busy.value == 0 and d.dut.done.value == 0
+        assert int(d.dut.write_delta__mask.value) == 0
         # The memories forget what was under way.
         for pipe in (*d.memories.reading.values(), d.memories.writing):
             for k in range(len(pipe)):
@@ -404,6 +405,6 @@ async def resets(dut: Any) -> None:
         writes = d.memories.writes
         for _ in range(random.choice((0, 40))):
             await d.tick()
-            assert dut.busy.value == 0
+            assert d.dut.busy.value == 0
         assert d.memories.writes == writes
         await d.check(d.random_command())

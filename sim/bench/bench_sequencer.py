@@ -29,7 +29,7 @@ from hw.isa import (
     State,
 )
 from hw.numbers import WORD_BITS
-from sim.bench import cycle, parameters, reset, start
+from sim.bench import Ports, cycle, parameters, reset, start
 
 INPUTS = (
     *("run", "step", "stop", "first", "count"),
@@ -193,7 +193,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.bits = used_bits(self.config)
         self.fetch_latency: int = given["fetch_latency"]
@@ -315,7 +315,7 @@ async def program_memory(dut: Any) -> None:
     for k, address in enumerate(order + [0] * bench.read_latency):
         if k >= bench.read_latency:
             read = order[k - bench.read_latency]
-            assert int(dut.program_read.value) == words.reshape(-1)[read], read
+            assert int(bench.dut.program_read.value) == words.reshape(-1)[read], read
         await bench.step(program_address=address)
     bench.units.slowness = 5
     # A program with all of these fields: as they were written, but for bits that nobody has.
@@ -508,7 +508,7 @@ async def a_stop_in_any_cycle(dut: Any) -> None:
             await bench.step(stop=1)
             await bench.rest()
             assert bench.state == State.IDLE, f"{bench.state.name} after a stop in cycle {offset}"
-            assert int(dut.error.value) == Error.NONE
+            assert int(bench.dut.error.value) == Error.NONE
             assert bench.units.cleared > cleared, f"samples stay after a stop in cycle {offset}"
             bench.units.batches.clear()
             if not running:
@@ -536,7 +536,7 @@ async def no_start_while_running(dut: Any) -> None:
             await bench.begin(0, 2)
             while not bench.resting:
                 await bench.step(first=1, count=9, **{strobe: int(bench.random.integers(2))})
-                if int(dut.position.value) == 5:
+                if int(bench.dut.position.value) == 5:
                     break
             await bench.rest()
             bench.check(expected)
@@ -556,7 +556,7 @@ async def a_reset_in_any_cycle(dut: Any) -> None:
             await bench.step()
         await bench.reset()
         for name in ("error", "position", "remaining", "waiting", "running"):
-            assert int(getattr(dut, name).value) == 0, name
+            assert int(getattr(bench.dut, name).value) == 0, name
         await bench.step()
         await bench.run([4, 4], count=2)
 

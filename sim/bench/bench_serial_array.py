@@ -33,7 +33,7 @@ from hw.isa import (
 from hw.layout import TensorLayout, tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
 from hw.statistics import Statistics
-from sim.bench import cycle, pack, parameters, reset, start, unpack
+from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden.datapath import GoldenDatapath, Image
 
 RATES = ("rate", "rate_shift", "decay", "decay_shift")
@@ -49,7 +49,7 @@ class Bench:
     def __init__(self, dut: Any):
         given = parameters()
         print(f"seed {given['seed']}")
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.lanes, self.batch_lanes = self.config.lanes, self.config.batch_lanes
         self.random = np.random.default_rng(given["seed"])
@@ -314,7 +314,7 @@ async def reset_in_mid_command(dut: Any) -> None:
         bench.fill(1 << 15)
         opcode = ARRAY_OPCODES[cycles % len(ARRAY_OPCODES)]
         assert not await bench.run(bench.draw(opcode, rows=9, columns=9, depth=9), cycles=cycles)
-        await reset(dut, 1)
+        await reset(bench.dut, 1)
         await bench.write_lfsr()
         bench.fill(1 << 15)
         bench.set_rates()

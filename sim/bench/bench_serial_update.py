@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hw.config import DeviceConfig
 from hw.numbers import GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
-from sim.bench import cycle, parameters, reset, start
+from sim.bench import Ports, cycle, parameters, reset, start
 from sim.golden import units
 from sim.golden.lfsr import lfsr_sequence
 
@@ -54,7 +54,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.read_latency: int = given["read_latency"]
         self.latency: int = given["latency"]
@@ -297,8 +297,8 @@ async def reset_in_mid_stream(dut: Any) -> None:
         row = after % bench.lanes
         element = {"gradient": -5, "there": 1, "tile": 0, "row": row, "column": 0}
         await bench.send(element, 1, after)
-        dut.valid.value = 0
-        await reset(dut, 1)
+        bench.dut.valid.value = 0
+        await reset(bench.dut, 1)
         seen = (await bench.read_lfsr()).copy()
         stepped = lfsr_sequence(bench.state, 1)
         for half in range(2):

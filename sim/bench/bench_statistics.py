@@ -12,7 +12,7 @@ import numpy as np
 
 from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS
 from hw.numbers import WORD_BITS
-from sim.bench import cycle, pack, parameters, reset, start
+from sim.bench import Ports, cycle, pack, parameters, reset, start
 
 STROBES = {"cycles": "running", "waiting": "waiting", "busy": "busy"}
 """Counters of clock cycles, and what they count."""
@@ -46,7 +46,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.reporters: int = given["reporters"]
         self.read_latency: int = given["read_latency"]
         self.settle: int = given["settle"]
@@ -56,6 +56,11 @@ class Bench:
         self.amount_bits: int = given["amount_bits"]
         self.sample_bits: int = given["sample_bits"]
         self.random = np.random.default_rng(given["seed"])
+        self.reports = [
+            [getattr(self.dut, f"reports__{k}__{x}") for x in ("valid", "statistic", "amount")]
+            for k in range(self.reporters)
+        ]
+        self.reported: list[int] = []
         self.totals = dict.fromkeys(TOTALS, 0)
         self.saturations = [0] * SATURATION_COUNTERS
         self.state = [0] * STATES
@@ -68,13 +73,10 @@ class Bench:
         self.mixed = False
         cocotb.log.info("seed %d", given["seed"])
 
-    def report(self, k: int) -> list[Any]:
-        return [getattr(self.dut, f"reports__{k}__{x}") for x in ("valid", "statistic", "amount")]
-
     async def start(self) -> None:
         names = [*STROBES.values(), "clear", "done", *LOSS, "state", "address", "read"]
         for k in range(self.reporters):
-            for signal in self.report(k):
+            for signal in self.reports[k]:
                 signal.value = 0
         await start(self.dut, **dict.fromkeys(names, 0))
         await self.clear()
@@ -95,8 +97,9 @@ class Bench:
 
     def send(self, k: int, place: int, amount: int) -> None:
         """A unit reports."""
-        for signal, value in zip(self.report(k), (1, place, amount), strict=True):
+        for signal, value in zip(self.reports[k], (1, place, amount), strict=True):
             signal.value = value
+        self.reported.append(k)
         self.saturations[place] = (self.saturations[place] + amount) % (1 << 32)
         for other in range(self.reporters):
             if other == k or self.alone:
@@ -145,10 +148,12 @@ class Bench:
             seen = int(dut.word.value)
             assert any(seen == word(values, address) for values in self.history), (address, seen)
         dut.done.value = 0
-        for k in range(self.reporters):
-            self.report(k)[0].value = 0
-            self.report(k)[1].value = int(self.random.integers(SATURATION_COUNTERS))
-            self.report(k)[2].value = int(self.random.integers(1 << 24))
+        while self.reported:
+            # What was reported is there for one cycle only.
+            valid, statistic, amount = self.reports[self.reported.pop()]
+            valid.value = 0
+            statistic.value = int(self.random.integers(SATURATION_COUNTERS))
+            amount.value = int(self.random.integers(1 << 24))
 
     async def rest(self) -> None:
         """Until all is counted."""
@@ -262,7 +267,7 @@ async def carries_of_loss(dut: Any) -> None:
     while bench.totals["samples"] >> WORD_BITS == 0:
         bench.lose(top, top - 1, (1 << 64) - 1)
         await bench.next()
-        while int(dut.counting.value):
+        while int(bench.dut.counting.value):
             await bench.next()
     await bench.rest()
     await bench.check()
@@ -274,8 +279,8 @@ async def carries_of_cycles(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
     for name, length in zip(STROBES, (65_500, 65_521, 65_530), strict=True):
-        getattr(dut, STROBES[name]).value = 1
-        await cycle(dut, length)
+        getattr(bench.dut, STROBES[name]).value = 1
+        await cycle(bench.dut, length)
         bench.totals[name] += length
         bench.strobe()
         await bench.next()
@@ -316,7 +321,7 @@ async def a_reader_sees_old_or_new(dut: Any) -> None:
                 bench.to_read = [address]
             if k % bench.gap == 0:
                 bench.send(0, 3, 1)
-            if k % 50 == 0 and not int(dut.counting.value):
+            if k % 50 == 0 and not int(bench.dut.counting.value):
                 bench.lose(1, 1, 1 << WORD_BITS)
             await bench.next()
         bench.to_read = []
@@ -335,9 +340,9 @@ async def clear_and_reset(dut: Any) -> None:
         bench.strobe()
         if way == "reset":
             bench.to_read = []
-            dut.read.value = 0
-            await reset(dut, 1)
-            assert int(dut.word.value) == 0
+            bench.dut.read.value = 0
+            await reset(bench.dut, 1)
+            assert int(bench.dut.word.value) == 0
         bench.free = [0] * bench.reporters
         await bench.clear()
         await bench.check()
@@ -356,7 +361,7 @@ async def a_program_runs_during_a_clear(dut: Any) -> None:
         bench.strobe("cycles", "waiting")
         bench.to_read = list(range(STATES, COUNTER_WORDS))
         await bench.next()
-        dut.clear.value = 0
+        bench.dut.clear.value = 0
         for _ in range(bench.clear_cycles + 30):
             bench.strobe("cycles", "waiting")
             await bench.next()

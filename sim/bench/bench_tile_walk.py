@@ -20,7 +20,7 @@ from hw.instruction import used_bits
 from hw.isa import ARRAY_OPCODES, FIELDS, Instruction, Opcode
 from hw.layout import tiles
 from hw.tile_walk import tile_context
-from sim.bench import cycle, pack, parameters, reset, start
+from sim.bench import Ports, cycle, pack, parameters, reset, start
 
 START_CYCLES = 2
 """What a walk takes beside its tiles."""
@@ -102,7 +102,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.bits = used_bits(self.config)
         self.spacings: list[int] = given["spacings"]
@@ -255,8 +255,8 @@ async def a_reset_in_any_cycle(dut: Any) -> None:
     await bench.start()
     for cycles in range(1, 60):
         await bench.run(bench.draw(depth=1 + cycles % 7), cycles=cycles)
-        dut.start.value = 0
-        await reset(dut, 1)
+        bench.dut.start.value = 0
+        await reset(bench.dut, 1)
         bench.last_at = -1000
-        assert int(dut.ready.value) and not int(dut.read.value)
+        assert int(bench.dut.ready.value) and not int(bench.dut.read.value)
         await bench.run(bench.draw(rows=bench.config.lanes + 1, columns=1, depth=2))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hw.config import DeviceConfig
 from hw.numbers import GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
-from sim.bench import cycle, pack, parameters, reset, start, unpack
+from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden import units
 from sim.golden.lfsr import lfsr_sequence
 
@@ -68,7 +68,7 @@ class Bench:
 
     def __init__(self, dut: Any):
         given = parameters()
-        self.dut = dut
+        self.dut = Ports(dut)
         self.config = DeviceConfig(**given["config"])
         self.read_latency: int = given["read_latency"]
         self.latency: int = given["latency"]
@@ -312,7 +312,7 @@ async def constant_spacings(dut: Any) -> None:
         stream = bench.stream(8)
         stream.spacing[:] = spacing
         await bench.check(stream, bench.rates())
-        await cycle(dut, spacing % 3)
+        await cycle(bench.dut, spacing % 3)
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
@@ -333,7 +333,7 @@ async def reset_in_mid_stream(dut: Any) -> None:
     await bench.start()
     for extra in range(0, bench.latency + 1, 2):
         await bench.send(bench.stream(6), bench.rates(), extra=extra + 1)
-        await reset(dut, 1)
+        await reset(bench.dut, 1)
         bench.state = bench.seeds()
         await bench.check(bench.stream(6), bench.rates())
         nothing = bench.stream(1)
