@@ -14,7 +14,7 @@ import cocotb
 import numpy as np
 
 from hw.numbers import WORD_MAX, WORD_MIN
-from sim.bench import cycle, parameters, reset, start
+from sim.bench import Ports, cycle, parameters, reset, start
 
 P = parameters()
 DEPTH, MULTIPLY, LATENCY = P["depth"], P["multiply"], P["latency"]
@@ -64,7 +64,7 @@ def timeline(sums: list[Sum], random: np.random.Generator) -> Timeline:
 
 async def play(dut: Any, sums: list[Sum], random: np.random.Generator) -> None:
     """Drive the sums one after the other; totals count from the first clear on."""
-    plan = timeline(sums, random)
+    dut, plan = Ports(dut), timeline(sums, random)
     noise = random.integers(WORD_MIN, WORD_MAX + 1, (plan.end, 2)).tolist()
     total: int | None = None
     for now in range(plan.end):

@@ -19,7 +19,7 @@ from hw.epilogue import Epilogue
 from hw.isa import FIELDS, Activation, Opcode
 from hw.numbers import GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN
 from hw.tables import SIGMOID, SIGMOID_STEP_BITS
-from sim.bench import cycle, pack, parameters, reset, start, unpack
+from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden import units
 
 Integers = NDArray[np.int64]
@@ -210,6 +210,7 @@ def joined(parts: list[Columns]) -> Columns:
 
 async def play(dut: Any, dut_unit: Epilogue, columns: Columns, starts: Integers) -> Results:
     """Give column n in cycle starts[n]; what came out until LATENCY cycles after the last one."""
+    dut = Ports(dut)
     given = columns.ports(dut_unit.config.accumulator_width)
     gates = [pack(row, WORD_BITS) for row in columns.gate]
     column_at = {int(start): index for index, start in enumerate(starts)}

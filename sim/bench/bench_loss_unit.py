@@ -50,6 +50,7 @@ class Memories:
         }
         self.writing: deque[Any] = deque([None] * write_latency)
         self.writes = 0
+        self._columns: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def layout(self, base: int, rows: int, columns: int, stride: int) -> TensorLayout:
         return TensorLayout(
@@ -68,10 +69,12 @@ class Memories:
         layout = self.layout(base, rows, columns, stride)
         return layout.gather(self.images[region]).astype(np.int64)
 
-    def _column(self, tile: int, index: int) -> NDArray[np.int64]:
-        """Flat addresses of a column of a tile."""
-        layout = self.layout(tile, self.config.batch_lanes, self.config.lanes, 1)
-        return layout.addresses()[:, index]
+    def column(self, tile: int, index: int) -> NDArray[np.int64]:
+        """Flat addresses of a column of a tile, computed once."""
+        if (tile, index) not in self._columns:
+            layout = self.layout(tile, self.config.batch_lanes, self.config.lanes, 1)
+            self._columns[tile, index] = layout.addresses()[:, index]
+        return self._columns[tile, index]
 
     def step(self) -> None:
         """One cycle, at its falling edge: the port's requests, and the data that are due."""
@@ -85,7 +88,7 @@ class Memories:
         if mask:
             assert mask < 1 << self.config.batch_lanes and port.write_delta__column.value == 1
             lanes = [k for k in range(self.config.batch_lanes) if mask >> k & 1]
-            column = self._column(
+            column = self.column(
                 int(port.write_delta__tile.value), int(port.write_delta__index.value)
             )
             words = unpack(port.write_delta__data.value, WORD_BITS, self.config.lanes)
@@ -97,7 +100,7 @@ class Memories:
             if getattr(port, read + "enable").value == 1:
                 assert getattr(port, read + "column").value == 1
                 tile = int(getattr(port, read + "tile").value)
-                column = self._column(tile, int(getattr(port, read + "index").value))
+                column = self.column(tile, int(getattr(port, read + "index").value))
                 pipe[-1] = self.images[region].reshape(-1)[column].copy()
             # What was not asked for is anything at all.
             words = np.random.randint(WORD_MIN, WORD_MAX + 1, self.config.lanes)

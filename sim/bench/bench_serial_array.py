@@ -55,6 +55,7 @@ class Bench:
         self.random = np.random.default_rng(given["seed"])
         self.golden = GoldenDatapath(self.config)
         self.images: dict[Region, Image] = {}
+        self.places: dict[tuple[int, int], Any] = {}
         self.refused = 0.0
         self.answers = (0, 0)
         self.busy = 0
@@ -161,10 +162,13 @@ class Bench:
     # Memories
 
     def addresses(self, region: Region, tile: int) -> Any:
+        """Those of the words of a tile, by row and column; computed once."""
         rows = self.lanes if region == Region.WEIGHT else self.batch_lanes
-        return TensorLayout(
-            base=tile, rows=rows, columns=self.lanes, tile_rows=rows, lanes=self.lanes, stride=1
-        ).addresses()
+        if (rows, tile) not in self.places:
+            self.places[rows, tile] = TensorLayout(
+                base=tile, rows=rows, columns=self.lanes, tile_rows=rows, lanes=self.lanes, stride=1
+            ).addresses()
+        return self.places[rows, tile]
 
     def answer(self, region: Region, port: str, count: int) -> int:
         """The words that are asked for, noise where there are none, packed."""

@@ -17,14 +17,6 @@ LOSS_READS = (Region.OUTPUT, Region.TARGET)
 class WordMemories(Memories):
     """OUTPUT and TARGET, read by columns, and DELTA, written word by word."""
 
-    columns: dict[tuple[int, int], Any]
-
-    def addresses(self, tile: int, index: int) -> Any:
-        """Flat addresses of a column of a tile, computed once."""
-        if (tile, index) not in self.columns:
-            self.columns[tile, index] = self._column(tile, index)
-        return self.columns[tile, index]
-
     def step(self) -> None:
         """One cycle, at its falling edge: the port's requests, and the data that are due."""
         port, config = self.dut, self.config
@@ -34,7 +26,7 @@ class WordMemories(Memories):
         self.writing.append(None)
         if port.write__enable.value == 1:
             tile, row = int(port.write__tile.value), int(port.write__row.value)
-            address = self.addresses(tile, int(port.write__column.value))[row]
+            address = self.column(tile, int(port.write__column.value))[row]
             self.writing[-1] = (address, port.write__data.value.to_signed())
             self.writes += 1
         enabled = 0
@@ -47,7 +39,7 @@ class WordMemories(Memories):
                 # What a label that is no class has read does not matter.
                 image = self.images[region].reshape(-1)
                 tile = int(getattr(port, read + "tile").value)
-                column = self.addresses(tile, int(getattr(port, read + "index").value))
+                column = self.column(tile, int(getattr(port, read + "index").value))
                 pipe[-1] = image[column % len(image)]
             # What was not asked for is anything at all.
             due = pipe.popleft()
@@ -75,8 +67,7 @@ class SerialDriver(Driver):
     def __init__(self, dut: Any):
         super().__init__(dut)
         p = parameters()
-        self.memories = WordMemories(dut, self.config, p["read_latency"], p["write_latency"])
-        self.memories.columns = {}
+        self.memories = WordMemories(self.dut, self.config, p["read_latency"], p["write_latency"])
         self.times = p["times"]
 
     async def launch(self, command: Command) -> None:
