@@ -184,7 +184,8 @@ class Bench:
             found = image[places[:, index]]
         else:
             # A row beyond a tile of samples is nobody's.
-            found = np.roll(image[places[index % len(places)]], -offset)
+            row = image[places[index % len(places)]]
+            found = np.concatenate((row[offset:], row[:offset]))
         words[: len(found)] = found
         return pack(words[:count], WORD_BITS)
 
