@@ -45,6 +45,10 @@ class Port:
         if value != self._written:
             self._handle.value = self._written = value
 
+    def __len__(self) -> int:
+        """Its bits."""
+        return len(self._handle)
+
 
 class Ports:
     """The ports of the unit under test by name: `ports.data.value` as with cocotb's `dut`.
