@@ -295,8 +295,9 @@ class Bench:
         return seen
 
     def flush(self) -> bytes:
-        """Zeros to the end of any frame, then SYNCHRONISE."""
-        zeros = bytes(FRAME_HEADER_BYTES - 1 + self.config.frame_payload + CHECKSUM_BYTES)
+        """Zeros to the end of any frame that has begun, then SYNCHRONISE."""
+        longest = FRAME_HEADER_BYTES - 1 + self.config.frame_payload + CHECKSUM_BYTES
+        zeros = bytes(longest if self.model.pending else 0)
         return zeros + request(Request.SYNCHRONISE, int(self.random.integers(256)))
 
     async def recover(self) -> None:
