@@ -45,7 +45,7 @@ def formats(fractions: st.SearchStrategy[int]) -> st.SearchStrategy[Format]:
 @st.composite
 def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     """A network that is likely to fit: fewer units where the device has less memory."""
-    largest = 48 if config.lanes > 4 else 18
+    largest = 70 if config.lanes > 4 else 18
     # Most layers are a few tiles wide: what they hold is compared after every command.
     size = st.one_of(st.integers(1, 18), st.integers(1, largest))
     sizes = draw(st.lists(size, min_size=2, max_size=5))
@@ -75,7 +75,7 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
 def compiled(draw: st.DrawFn, config: DeviceConfig) -> tuple[Compiled, int, int]:
     """A program and the sizes of its batches."""
     network = draw(networks(config))
-    most = 24 if config.lanes > 4 else 12
+    most = 40 if config.lanes > 4 else 12
     batch = draw(st.integers(1, most))
     ragged = draw(st.integers(1, batch))
     rule = Rule(
