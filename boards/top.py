@@ -52,21 +52,22 @@ class Top(wiring.Component):
         return m
 
     def _clock(self, m: Module, platform: Any) -> Value:
-        """Drive the domain's clock; returns whether it is stable, asynchronous."""
+        """Drive the domain's clock; returns whether it is stable, asynchronous.
+
+        The oscillator's pin is constrained by amaranth-boards, and nextpnr derives the PLL's clock
+        from it; the name of the clock's own net is not known before synthesis.
+        """
         board = self.board
         port = platform.request(board.oscillator, dir="-")
         m.domains.sync = sync = ClockDomain("sync")
-        clock = Signal()
-        m.d.comb += sync.clk.eq(clock)
-        platform.add_clock_constraint(clock, float(board.hertz))
         reference: Value | None = None
         if board.pll is None or not board.pll.at_pad:
             m.submodules.oscillator = buffer = io.Buffer("i", port)
             reference = buffer.i
         if board.pll is None:
-            m.d.comb += clock.eq(reference)
+            m.d.comb += sync.clk.eq(reference)
             return Const(1, 1)
-        return board.pll.cell(m, port, reference, clock)
+        return board.pll.cell(m, port, reference, sync.clk)
 
     def _reset(self, m: Module, stable: Value) -> None:
         m.domains.power = power = ClockDomain("power", reset_less=True, local=True)

@@ -55,7 +55,6 @@ class Pins:
 
     def __init__(self) -> None:
         self.ports: dict[tuple[str, int], Any] = {}
-        self.constraints: list[float] = []
 
     def request(self, name: str, number: int = 0, *, dir: str) -> Any:
         assert (name, number) not in self.ports and dir == "-"
@@ -66,9 +65,6 @@ class Pins:
             port = io.SimulationPort("i" if name.startswith("clk") else "o", 1)
         self.ports[name, number] = port
         return port
-
-    def add_clock_constraint(self, clock: Signal, frequency: float) -> None:
-        self.constraints.append(frequency)
 
 
 class Bench:
@@ -140,7 +136,6 @@ def test_bytes_and_lamps() -> None:
             assert bench.lit(ctx) == {lit}
 
     bench.run(process)
-    assert bench.pins.constraints == [27e6]
 
 
 def test_lamps_may_share_leds() -> None:
