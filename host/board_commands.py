@@ -1,4 +1,4 @@
-"""The commands for boards: `synaptile synth` and `synaptile flash`."""
+"""The commands for boards: `synaptile synth`, `flash` and `devices`."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from host.serial_device import DEFAULT_BAUD
 from host.terminal import BAD, errors, explained, out
 
 if TYPE_CHECKING:
@@ -114,3 +115,24 @@ def flash(
                 f"{found.title} did not take its bitstream; is it plugged in, and may you use its "
                 "USB device? openFPGALoader's own message is above"
             )
+
+
+@app.command()
+def devices(
+    port: Annotated[
+        list[str] | None, typer.Argument(help="Such as /dev/ttyUSB1; all there are if left out")
+    ] = None,
+    baud: Annotated[int, typer.Option(help="Bits per second")] = DEFAULT_BAUD,
+) -> None:
+    """List the serial ports, and which build of a device answers there."""
+    from host.devices import find, table
+    from host.serial_device import ports
+
+    with explained():
+        asked = port or ports()
+        if not asked:
+            out.print("no serial ports: plug a board in, or see whether its driver is loaded")
+            return
+        with out.status("") as status:
+            found = list(find(asked, baud=baud, report=lambda port: status.update(Text(port))))
+        out.print(table(found))

@@ -69,7 +69,7 @@ def _main(
 def train_command(
     config: Config,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for result.json and weights.npz")],
-    device: Annotated[str, typer.Option(help="sim or golden")] = "sim",
+    device: Annotated[str, typer.Option(help="sim, golden, netlist or serial:PORT")] = "sim",
     seed: Seed = None,
     epochs: Epochs = None,
     verify: Annotated[

@@ -1,7 +1,9 @@
 """A device that learns, whatever it is made of: one interface, and how to open one by its name.
 
-    golden    the numpy model
-    sim       simulated gateware, behind the framed byte link
+    golden         the numpy model
+    sim            simulated gateware, behind the framed byte link
+    netlist        the same, synthesized for the configuration's family
+    serial:PORT    a board behind the same link; serial:PORT@BAUD at another rate
 
 All obey `Device`; what uses one need not know which it has.
 """
@@ -16,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from hw.config import DeviceConfig
 from hw.isa import INPUT_BUFFERS, Error, Region, State, Status
 
-DEVICES = ("golden", "sim")
-PLANNED = ("netlist", "serial")
+DEVICES = ("golden", "sim", "netlist", "serial:PORT")
 
 Report = Callable[[str], None]
 """Takes a line about what takes long, such as the build of a simulator."""
@@ -106,15 +107,15 @@ class Device(Protocol):
 
 
 def open_device(spec: str, config: DeviceConfig, *, report: Report | None = None) -> Device:
-    """Open the device that `spec` names: 'golden' or 'sim'.
+    """Open the device that `spec` names, one of DEVICES.
 
     `report` is told what takes long. Raises ValueError on a name that is not known.
     """
     kind, _, place = spec.partition(":")
-    if kind in PLANNED:
-        raise ValueError(
-            f"device {kind!r} is not in this version; there are {' and '.join(DEVICES)}"
-        )
+    if kind == "serial":
+        from host.serial_device import open_serial
+
+        return open_serial(place, config)
     if spec not in DEVICES:
         extra = f", and {kind} takes no {place!r}" if kind in DEVICES else ""
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {spec!r}{extra}")
@@ -122,6 +123,10 @@ def open_device(spec: str, config: DeviceConfig, *, report: Report | None = None
         from host.golden_device import GoldenDevice
 
         return GoldenDevice(config)
+    if kind == "netlist":
+        from host.netlist_device import open_netlist
+
+        return open_netlist(config, report=report)
     from host.sim_device import open_simulation
 
     return open_simulation(config, report=report)

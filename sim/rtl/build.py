@@ -15,7 +15,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -113,16 +113,18 @@ def compile_verilog(
     name: str,
     top: str = "top",
     trace: bool = False,
+    levels: Mapping[str, list[str]] = LEVELS,
     report: Callable[[str], object] = lambda stage: None,
 ) -> Path:
     """Return the library that simulates a Verilog module, such as a synthesized netlist.
 
     Its ports must be `clk`, the streams' `rx__payload`, `rx__valid`, ... `tx__ready` and perhaps
-    `rst`, which is held for two cycles at the start. Raises ToolMissing and BuildFailed.
+    `rst`, which is held for two cycles at the start. `levels` are the compiler's flags for each
+    kind of file. Raises ToolMissing and BuildFailed.
     """
     compiler = tools.compiler()
     flags = [*VERILATOR_FLAGS, "--top-module", top, *(["--trace-vcd"] if trace else [])]
-    options = [*flags, *COMPILER_FLAGS, json.dumps(LEVELS)]
+    options = [*flags, *COMPILER_FLAGS, json.dumps(levels)]
     versions = [tools.verilator_version(), tools.compiler_identity(compiler, COMPILER_FLAGS)]
     path = cache.entry(name, ".so", verilog, HARNESS.read_bytes(), *options, *versions)
     with cache.alone(path):
@@ -135,7 +137,8 @@ def compile_verilog(
                 report("verilating")
                 made = _verilate(folder, flags, log)
                 report("compiling")
-                cache.keep(path, _compile(folder, made, compiler, log).read_bytes())
+                library = _compile(folder, made, levels, compiler, log)
+                cache.keep(path, library.read_bytes())
     return path
 
 
@@ -148,7 +151,13 @@ def _verilate(folder: Path, flags: Sequence[str], log: Path) -> dict:
     return json.loads((folder / "Vtop.json").read_text())
 
 
-def _compile(folder: Path, made: dict, compiler: Sequence[str], log: Path) -> Path:
+def _compile(
+    folder: Path,
+    made: dict,
+    levels: Mapping[str, list[str]],
+    compiler: Sequence[str],
+    log: Path,
+) -> Path:
     """Compile as many files at once as there are cores, and link them."""
     include = tools.verilator() / "include"
     common = [*COMPILER_FLAGS, f"-DVM_TRACE={int(made['options']['trace'])}", "-DVL_TIME_CONTEXT"]
@@ -156,7 +165,7 @@ def _compile(folder: Path, made: dict, compiler: Sequence[str], log: Path) -> Pa
 
     def compiled(job: tuple[str, str]) -> str:
         kind, source = job
-        command = [*compiler, *common, *LEVELS[kind], "-c", source]
+        command = [*compiler, *common, *levels[kind], "-c", source]
         target = folder / f"{Path(source).stem}.o"
         if kind != "global":
             _run([*command, f"-I{folder}", "-o", str(target)], folder, log)
@@ -172,7 +181,7 @@ def _compile(folder: Path, made: dict, compiler: Sequence[str], log: Path) -> Pa
         return str(kept)
 
     jobs = [("classes_fast", str(HARNESS))]
-    jobs += [(kind, file) for kind in LEVELS for file in made["sources"].get(kind, [])]
+    jobs += [(kind, file) for kind in levels for file in made["sources"].get(kind, [])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, jobs))
     _run([*compiler, "-shared", "-pthread", *objects, "-o", "device.so"], folder, log)

@@ -1,11 +1,13 @@
-"""Multiplier: the twin, and Yosys's model of iCE40's block, are exact; each family is one block."""
+"""Multiplier: the twin, and the models of the blocks, are exact; each family is one block."""
 
 import pytest
 
-from boards.yosys import cells, model
+from boards import yosys
+from boards.yosys import model
 from hw.config import Family
 from hw.multiplier import Multiplier
 from sim.bench.runner import run_bench
+from sim.rtl import cells
 
 BLOCKS: dict[Family, str] = {"ice40": "SB_MAC16", "ecp5": "MULT18X18D", "gowin": "MULT18X18"}
 CONSTANTS = {"GND", "VCC"}
@@ -27,14 +29,19 @@ def test_twin_is_exact() -> None:
 
 
 @pytest.mark.simulator
-def test_ice40_block_is_exact() -> None:
-    check(Multiplier(a_width=16, b_width=12, family="ice40"), model("SB_MAC16", "ice40"))
+@pytest.mark.parametrize("family", BLOCKS)
+def test_block_is_exact(family: Family) -> None:
+    text = cells.models(family)
+    block = BLOCKS[family]
+    if f"module {block} " not in text:
+        text += model(block, family)
+    check(Multiplier(a_width=16, b_width=12, family=family), text)
 
 
 @pytest.mark.toolchain
 @pytest.mark.parametrize("family", BLOCKS)
 def test_a_family_takes_one_block_and_nothing_else(family: Family) -> None:
-    counts = cells(Multiplier(a_width=16, b_width=16, family=family), family)
+    counts = yosys.cells(Multiplier(a_width=16, b_width=16, family=family), family)
     assert {name: n for name, n in counts.items() if name not in CONSTANTS} == {BLOCKS[family]: 1}
 
 

@@ -80,7 +80,7 @@ def calls(tmp_path, monkeypatch):
     """An empty cache, a compiler that makes the text of its input, and the list of its runs."""
     calls = []
 
-    def compiled(folder, made, compiler, log):
+    def compiled(folder, made, levels, compiler, log):
         calls.append("compile")
         return folder / "top.v"
 

@@ -1,0 +1,74 @@
+"""The synthesized netlist of each family is golden's equal, in every word after every command.
+
+All have the sizes of the smallest device: what differs are the cells that it is made of.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from host import data
+from host.device import Device, open_device
+from host.golden_device import GoldenDevice
+from host.layers import Dense, build_network
+from host.rules import SGD
+from host.trainer import Trainer, make_plan
+from hw.config import Family, configuration
+from sim.compare import Every, Lockstep
+
+pytestmark = [pytest.mark.simulator, pytest.mark.toolchain, pytest.mark.long]
+
+
+@pytest.fixture(scope="module", params=["ice40", "ecp5", "gowin"])
+def netlist(request: pytest.FixtureRequest) -> Iterator[Device]:
+    family: Family = request.param
+    config = configuration("up5k-4x2").with_family(family)
+    with open_device("netlist", config, report=print) as device:
+        yield device
+
+
+def compared(netlist: Device, name: str, *, batch_size: int, batches: int | None) -> None:
+    """Train two epochs of a data set, or `batches` alone, and compare after every command."""
+    inputs, targets = data.SOURCES[name](0)
+    divisor: float | str = 16.0 if name == "digits" else "z-score"
+    split = data.prepare(
+        inputs, targets, classes=True, scaling=divisor, test_size=0.2, seed=0
+    )
+    (x, y), test = split.train, split.test
+    if batches is not None:
+        x, y = x[: batches * batch_size], y[: batches * batch_size]
+        test = (test[0][:batch_size], test[1][:batch_size])
+    layers = [Dense(8, "relu"), Dense(int(targets.max()) + 1)]
+    network = build_network(x.shape[1], layers, loss="mse", classes=True)
+    plan = make_plan(
+        network,
+        SGD(2**-5, momentum=0),
+        netlist.config,
+        (x, y),
+        test,
+        epochs=1 if batches else 2,
+        batch_size=batch_size,
+        seed=0,
+    )
+    memory = plan.compiled.memory
+    pair = Lockstep(
+        GoldenDevice(netlist.config),
+        netlist,
+        every=Every.COMMAND,
+        locate=memory.locate,
+        extents=memory.extents(),
+    )
+    trainer = Trainer(pair, plan)
+    trainer.load()
+    accuracies = [report.test_accuracy for report in trainer.reports()]
+    pair.check("the whole run")
+    print(f"{name}: {pair.commands} commands, accuracies {accuracies}")
+    assert pair.commands > 10
+
+
+def test_a_run_on_iris(netlist: Device) -> None:
+    compared(netlist, "iris", batch_size=8, batches=None)
+
+
+def test_a_batch_of_digits(netlist: Device) -> None:
+    compared(netlist, "digits", batch_size=2, batches=1)
