@@ -74,6 +74,8 @@ def simulated_line(config: DeviceConfig, *, seed: int = 1) -> Iterator[Line]:
     line = Line(os.ttyname(near), seed=seed)
     with open_simulation(config) as device:
         simulation = device.simulation
+        # Answers leave at the line's rate, which is what requests pile up behind.
+        simulation.stall(tx=1 - 1 / CYCLES_PER_BYTE, seed=seed)
 
         def passed(data: bytes) -> bytes:
             """Pass bytes to the device one after the other; what it sends meanwhile."""

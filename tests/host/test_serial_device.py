@@ -26,6 +26,7 @@ from host.serial_device import SerialTransport, parse_place
 from host.trainer import Plan, Trainer, make_plan
 from hw.build_identity import build_identity
 from hw.config import configuration
+from hw.isa import Region
 from sim.compare import read_state
 from tests.host.line import simulated_line
 
@@ -65,6 +66,17 @@ def test_trains_as_golden():
     with simulated_line(CONFIG) as line:
         assert_trains_as_golden(line.port, iris_plan())
         assert (line.overrun, line.damaged, line.lost) == (0, 0, 0)
+
+
+@pytest.mark.simulator
+def test_the_device_holds_a_window_and_no_more(monkeypatch):
+    """Short requests with long answers pile up fastest."""
+    for window, fits in ((serial_device.WINDOW, True), (serial_device.WINDOW + 2, False)):
+        monkeypatch.setattr(SerialTransport, "window", window)
+        with simulated_line(CONFIG) as line, open_device(f"serial:{line.port}", CONFIG) as device:
+            words = device.read(Region.WEIGHT, 0, 500)
+        assert not words.any()
+        assert (line.overrun == 0) == fits
 
 
 @pytest.mark.simulator
