@@ -88,7 +88,7 @@ def test_shapes_of_what_is_predicted():
         (lambda: Sequential([], device="golden").fit(X, Y), "at least one layer"),
         (lambda: model(configuration="ecp6").fit(X, Y), "must be one of .*ecp5-8x8.* not 'ecp6'"),
         (lambda: Sequential([Dense(3)], device="fpga").fit(X, Y), "device must be one of golden"),
-        (lambda: Sequential([Dense(3)], device="serial:x").fit(X, Y), "not in this version"),
+        (lambda: Sequential([Dense(3)], device="serial:").fit(X, Y), "named as .serial:PORT"),
         (lambda: model(optimizer=SGD(2.0)).fit(X, Y), "must be below 1 on the device"),
         (lambda: model(optimizer=SGD(1e-12)).fit(X, Y), "below the least constant"),
     ],
