@@ -201,7 +201,7 @@ def test_bad_data_changes_nothing(tmp_path, rows, message):
     [
         (["train", "none.toml", "--out", "x"], "none.toml does not exist"),
         (["train", "small.toml", "--out", "x", "--device", "fpga"], "device must be one of golden"),
-        (["train", "small.toml", "--out", "x", "--device", "serial:a"], "serial port a is not there"),
+        (["train", "small.toml", "--out", "x", "--device", "serial:a"], "serial port a is not"),
         (["train", "small.toml", "--out", "small.toml", "--device", "golden"], "must be a folder"),
         (["train", "small.toml", "--out", "x", "--epochs", "0"], "training.epochs should be"),
         (["compare", "small.toml", "--devices", "golden"], "two names with a comma"),
