@@ -20,14 +20,17 @@ pytestmark = [pytest.mark.simulator, pytest.mark.toolchain, pytest.mark.long]
 
 
 @pytest.fixture(scope="module", params=["ice40", "ecp5", "gowin"])
-def netlist(request: pytest.FixtureRequest) -> Iterator[Device]:
+def devices(request: pytest.FixtureRequest) -> Iterator[tuple[Device, Device]]:
     family: Family = request.param
     config = configuration("up5k-4x2").with_family(family)
     with open_device("netlist", config, report=print) as device:
-        yield device
+        # Both through all tests: what one leaves in memories, the next must find in both.
+        yield GoldenDevice(config), device
 
 
-def compared(netlist: Device, name: str, *, batch_size: int, batches: int | None) -> None:
+def compared(
+    devices: tuple[Device, Device], name: str, *, batch_size: int, batches: int | None
+) -> None:
     """Train two epochs of a data set, or `batches` alone, and compare after every command."""
     inputs, targets = data.SOURCES[name](0)
     divisor: float | str = 16.0 if name == "digits" else "z-score"
@@ -43,7 +46,7 @@ def compared(netlist: Device, name: str, *, batch_size: int, batches: int | None
     plan = make_plan(
         network,
         SGD(2**-5, momentum=0),
-        netlist.config,
+        devices[0].config,
         (x, y),
         test,
         epochs=1 if batches else 2,
@@ -52,8 +55,7 @@ def compared(netlist: Device, name: str, *, batch_size: int, batches: int | None
     )
     memory = plan.compiled.memory
     pair = Lockstep(
-        GoldenDevice(netlist.config),
-        netlist,
+        *devices,
         every=Every.COMMAND,
         locate=memory.locate,
         extents=memory.extents(),
@@ -66,9 +68,9 @@ def compared(netlist: Device, name: str, *, batch_size: int, batches: int | None
     assert pair.commands > 10
 
 
-def test_a_run_on_iris(netlist: Device) -> None:
-    compared(netlist, "iris", batch_size=8, batches=None)
+def test_a_run_on_iris(devices: tuple[Device, Device]) -> None:
+    compared(devices, "iris", batch_size=8, batches=None)
 
 
-def test_a_batch_of_digits(netlist: Device) -> None:
-    compared(netlist, "digits", batch_size=2, batches=1)
+def test_a_batch_of_digits(devices: tuple[Device, Device]) -> None:
+    compared(devices, "digits", batch_size=2, batches=1)
