@@ -18,6 +18,7 @@ from rich.text import Text
 from host import board_commands
 from host.device import Device, DeviceError, open_device
 from host.display import TrainingDisplay, opening, summary
+from host.named_board import named_configuration
 from host.run import Experiment, Outcome, ask, prepare, results, train, write_results
 from host.run_config import read_config
 from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
@@ -69,7 +70,9 @@ def _main(
 def train_command(
     config: Config,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for result.json and weights.npz")],
-    device: Annotated[str, typer.Option(help="sim, golden, netlist or serial:PORT")] = "sim",
+    device: Annotated[
+        str, typer.Option(help="sim, golden, netlist:BOARD or serial:PORT@BOARD")
+    ] = "sim",
     seed: Seed = None,
     epochs: Epochs = None,
     verify: Annotated[
@@ -78,7 +81,7 @@ def train_command(
 ) -> None:
     """Train a network, show how it goes, and write what came of it into a folder."""
     with explained():
-        experiment = prepare(read_config(config).with_options(seed=seed, epochs=epochs))
+        experiment = _prepared(config, [device], seed=seed, epochs=epochs)
         _refuse_file(out_dir)
         outcome, final = _run(experiment, device)
         write_results(out_dir, experiment, outcome)
@@ -97,6 +100,16 @@ def train_command(
                 f"replayed on {other}: identical in all {words:,} words of memories, LFSRs and "
                 "counters"
             )
+
+
+def _prepared(
+    config: Path, devices: list[str], *, seed: int | None, epochs: int | None
+) -> Experiment:
+    """The run of a file, for the board that a device is named after if there is one."""
+    chosen = named_configuration(devices)
+    return prepare(
+        read_config(config).with_options(seed=seed, epochs=epochs, configuration=chosen)
+    )
 
 
 def _epochs(outcome: Outcome) -> str:
@@ -190,7 +203,7 @@ def compare(
         names = devices.split(",")
         if len(names) != 2:
             raise ValueError(f"--devices must be two names with a comma, not {devices!r}")
-        experiment = prepare(read_config(config).with_options(seed=seed, epochs=epochs))
+        experiment = _prepared(config, names, seed=seed, epochs=epochs)
         try:
             compared = _compare(experiment, names, every)
         except Divergence as divergence:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from hw.config import DeviceConfig
 from hw.isa import INPUT_BUFFERS, Error, Region, State, Status
 
-DEVICES = ("golden", "sim", "netlist", "serial:PORT")
+DEVICES = ("golden", "sim", "netlist", "netlist:BOARD", "serial:PORT")
 
 Report = Callable[[str], None]
 """Takes a line about what takes long, such as the build of a simulator."""
@@ -112,10 +112,18 @@ def open_device(spec: str, config: DeviceConfig, *, report: Report | None = None
     `report` is told what takes long. Raises ValueError on a name that is not known.
     """
     kind, _, place = spec.partition(":")
+    if kind in ("serial", "netlist") and place:
+        from host.named_board import check_configuration
+
+        check_configuration(spec, config)
     if kind == "serial":
         from host.serial_device import open_serial
 
         return open_serial(place, config)
+    if kind == "netlist":
+        from host.netlist_device import open_netlist
+
+        return open_netlist(config, report=report)
     if spec not in DEVICES:
         extra = f", and {kind} takes no {place!r}" if kind in DEVICES else ""
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {spec!r}{extra}")
@@ -123,10 +131,6 @@ def open_device(spec: str, config: DeviceConfig, *, report: Report | None = None
         from host.golden_device import GoldenDevice
 
         return GoldenDevice(config)
-    if kind == "netlist":
-        from host.netlist_device import open_netlist
-
-        return open_netlist(config, report=report)
     from host.sim_device import open_simulation
 
     return open_simulation(config, report=report)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from boards.board import board, names
 from host.device import DeviceError
 from host.framing import FrameError
 from host.requests import Message, Requester
@@ -42,9 +43,12 @@ def ask_identity(transport: Transport, *, frame_payload: int = LONGEST_PAYLOAD) 
 
 
 def build_name(identity: bytes) -> str:
-    """Which configuration of these sources a build is."""
-    names = [name for name, c in CONFIGURATIONS.items() if build_identity(c) == identity]
-    return names[0] if names else "another build: other sources, or other sizes"
+    """Which configuration of these sources a build is, and which boards have it."""
+    for name, config in CONFIGURATIONS.items():
+        if build_identity(config) == identity:
+            boards = [own for own in names() if board(own).config == config]
+            return f"{name} ({', '.join(boards)})" if boards else name
+    return "another build: other sources, or other sizes"
 
 
 def find(

@@ -170,14 +170,22 @@ class RunConfig(_Table):
     training: TrainingTable = TrainingTable()
     device: DeviceTable = DeviceTable()
 
-    def with_options(self, *, seed: int | None = None, epochs: int | None = None) -> "RunConfig":
-        """The same run with another seed (of data too) or number of epochs, where given."""
+    def with_options(
+        self,
+        *,
+        seed: int | None = None,
+        epochs: int | None = None,
+        configuration: str | None = None,
+    ) -> "RunConfig":
+        """The same run with another seed (of data too), epochs or configuration, where given."""
         values = self.model_dump(exclude_unset=True)
         if seed is not None:
             values.setdefault("training", {})["seed"] = seed
             values["data"].pop("seed", None)
         if epochs is not None:
             values.setdefault("training", {})["epochs"] = epochs
+        if configuration is not None:
+            values.setdefault("device", {})["configuration"] = configuration
         return _validated(values)
 
 

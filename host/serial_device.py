@@ -16,6 +16,7 @@ from serial.tools import list_ports
 
 from host.device import DeviceError
 from host.link_device import LinkDevice
+from host.named_board import named_board
 from hw.config import DeviceConfig
 from hw.isa import ANSWER_HEADER_BYTES, CHECKSUM_BYTES
 
@@ -119,7 +120,7 @@ class SerialTransport:
 
 
 def open_serial(place: str, config: DeviceConfig, *, baud: int = DEFAULT_BAUD) -> LinkDevice:
-    """Open the board at `place`, 'PORT' or 'PORT@BAUD'; `baud` is the rate where it has none.
+    """Open the board at `place`; `baud` is the rate where it names none.
 
     Raises ValueError on a place that is none, DeviceError where nothing answers or another build.
     """
@@ -129,15 +130,21 @@ def open_serial(place: str, config: DeviceConfig, *, baud: int = DEFAULT_BAUD) -
 
 
 def parse_place(place: str, baud: int = DEFAULT_BAUD) -> tuple[str, int]:
-    """Port and rate of 'PORT' or 'PORT@BAUD'; ValueError where either is none."""
+    """Port and rate of 'PORT', 'PORT@BAUD' or 'PORT@BOARD'; ValueError where either is none."""
     port, at, rate = place.partition("@")
     if not port:
         raise ValueError(
-            f"a serial device must be named as 'serial:PORT' or 'serial:PORT@BAUD'; {_offer()}"
+            "a serial device must be named as 'serial:PORT', 'serial:PORT@BAUD' or "
+            f"'serial:PORT@BOARD'; {_offer()}"
         )
-    if at:
+    there = named_board(f"serial:{place}")
+    if there:
+        baud = there.baud
+    elif at:
         if not (rate.isascii() and rate.isdigit() and int(rate) > 0):
-            raise ValueError(f"baud rate of serial:{place} must be a positive number, not {rate!r}")
+            raise ValueError(
+                f"baud rate of serial:{place} must be a positive number, or a board, not {rate!r}"
+            )
         baud = int(rate)
     return port, baud
 

@@ -1,29 +1,32 @@
-"""The synthesized netlist of each family is golden's equal, in every word after every command.
-
-All have the sizes of the smallest device: what differs are the cells that it is made of.
-"""
+"""The synthesized netlist of a board is golden's equal, in every word after every command."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from boards.board import board
 from host import data
 from host.device import Device, open_device
 from host.golden_device import GoldenDevice
 from host.layers import Dense, build_network
 from host.rules import SGD
 from host.trainer import Trainer, make_plan
-from hw.config import Family, configuration
 from sim.compare import Every, Lockstep
 
 pytestmark = [pytest.mark.simulator, pytest.mark.toolchain, pytest.mark.long]
 
 
-@pytest.fixture(scope="module", params=["ice40", "ecp5", "gowin"])
+BOARDS = [
+    "icebreaker",
+    *(pytest.param(name, marks=pytest.mark.demand) for name in ("ulx3s_12f", "tang_nano_9k")),
+]
+"""One of each family; a test of one takes more than a minute."""
+
+
+@pytest.fixture(scope="module", params=BOARDS)
 def devices(request: pytest.FixtureRequest) -> Iterator[tuple[Device, Device]]:
-    family: Family = request.param
-    config = configuration("up5k-4x2").with_family(family)
-    with open_device("netlist", config, report=print) as device:
+    config = board(request.param).config
+    with open_device(f"netlist:{request.param}", config, report=print) as device:
         # Both through all tests: what one leaves in memories, the next must find in both.
         yield GoldenDevice(config), device
 
