@@ -85,7 +85,7 @@ class Board:
     config: DeviceConfig
     platform: str
     oscillator: str
-    oscillator_megahertz: int
+    oscillator_megahertz: Fraction | int
     pll: Pll | None = None
     baud: int
     bridge: str
@@ -100,7 +100,7 @@ class Board:
         if self.pll is not None and self.pll.reference != self.oscillator_megahertz:
             raise ValueError(
                 f"the reference of the PLL of {self.title} must be its oscillator's "
-                f"{self.oscillator_megahertz} MHz, not {float(self.pll.reference):g}"
+                f"{float(self.oscillator_megahertz):g} MHz, not {float(self.pll.reference):g}"
             )
         if self.baud > self.bridge_baud:
             raise ValueError(

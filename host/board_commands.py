@@ -1,4 +1,4 @@
-"""The commands for boards: `synaptile synth`, `flash` and `devices`."""
+"""The commands for boards: `synaptile synth`, `flash`, `virtual-board`, `devices`."""
 
 import os
 import subprocess
@@ -114,6 +114,31 @@ def flash(
             raise ValueError(
                 f"{found.title} did not take its bitstream; is it plugged in, and may you use its "
                 "USB device? openFPGALoader's own message is above"
+            )
+
+
+@app.command("virtual-board")
+def virtual_board(
+    board: Name,
+) -> None:
+    """Simulate a board, pins and all, behind a pseudo-terminal that any program may open."""
+    from host.virtual_board import Terminal, open_board
+
+    with explained(), open_board(board, report=errors.print) as simulation:
+        terminal = Terminal(simulation)
+        out.print(f"{terminal.port}  is a virtual {board}, until Ctrl-C; try")
+        out.print(
+            "  synaptile train examples/iris_small.toml --out runs/iris --device "
+            f"serial:{terminal.port}@{board}",
+            soft_wrap=True,
+        )
+        try:
+            terminal.serve(lambda: False)
+        finally:
+            terminal.close()
+            out.print(
+                f"{terminal.received:,} bytes to the board, {terminal.sent:,} from it, in "
+                f"{simulation.cycles:,} cycles"
             )
 
 

@@ -94,7 +94,7 @@ def translate(
 
     The module is called `top` and has no reset: it starts as an FPGA does after configuration.
     """
-    texts = [path.read_bytes() for path in sorted(_hw_files() if sources is None else sources)]
+    texts = [path.read_bytes() for path in sorted(hw_files() if sources is None else sources)]
     versions = [version("amaranth"), tools.yosys()]
     path = cache.entry(name, ".v", key, *versions, TRANSLATOR.read_bytes(), *texts)
     with cache.alone(path):
@@ -200,7 +200,8 @@ def _run(
         raise BuildFailed(f"{Path(command[0]).name} failed:\n{tail}\nThe whole log is {log}.")
 
 
-def _hw_files() -> list[Path]:
+def hw_files() -> list[Path]:
+    """The files that define the gateware."""
     spec = importlib.util.find_spec("hw")
     assert spec and spec.submodule_search_locations, "the gateware is installed with this package"
     return [path for root in spec.submodule_search_locations for path in Path(root).rglob("*.py")]

@@ -1,0 +1,66 @@
+"""A whole board, simulated at the pins of its serial line, trained through pyserial."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from boards.board import board
+from host.cli import app
+from host.device import open_device
+from host.virtual_board import Terminal, open_board
+from hw.isa import Region
+from hw.uart import FRAME_BITS
+
+NAME = "icebreaker"
+
+pytestmark = [pytest.mark.simulator, pytest.mark.long]
+
+
+@pytest.fixture(scope="module")
+def terminal() -> Iterator[Terminal]:
+    """A virtual board that is served while the tests run."""
+    ended = threading.Event()
+    with open_board(NAME, report=print) as simulation:
+        there = Terminal(simulation)
+        thread = threading.Thread(target=there.serve, args=(ended.is_set,))
+        thread.start()
+        yield there
+        ended.set()
+        thread.join()
+        there.close()
+
+
+def test_a_run_on_iris_is_goldens(terminal: Terminal, tmp_path) -> None:
+    device = f"serial:{terminal.port}@{NAME}"
+    arguments = ["train", "examples/iris_small.toml", "--epochs", "3", "--verify"]
+    result = CliRunner().invoke(app, [*arguments, "--device", device, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "replayed on golden: identical" in result.output
+
+
+def test_devices_tells_the_board(terminal: Terminal) -> None:
+    arguments = ["devices", terminal.port, "--baud", str(board(NAME).baud)]
+    result = CliRunner().invoke(app, arguments, terminal_width=200)
+    assert result.exit_code == 0 and "up5k-4x2" in result.output and NAME in result.output
+
+
+def test_words_return_and_every_byte_has_its_time(terminal: Terminal) -> None:
+    config = board(NAME).config
+    words = np.arange(-128, 128, dtype=np.int16)
+    received, sent = terminal.received, terminal.sent
+    cycles = terminal.cycles
+    with open_device(f"serial:{terminal.port}@{NAME}", config) as device:
+        device.write(Region.WEIGHT, 0, words)
+        assert np.array_equal(device.read(Region.WEIGHT, 0, 256), words.view(np.uint16))
+    took = terminal.cycles - cycles
+    moved = max(terminal.received - received, terminal.sent - sent)
+    assert moved > 2 * len(words)
+    assert took >= moved * FRAME_BITS * board(NAME).divisor
+
+
+def test_an_unknown_board_is_refused() -> None:
+    result = CliRunner().invoke(app, ["virtual-board", "icebraker"])
+    assert result.exit_code == 2 and "board must be one of" in result.output
