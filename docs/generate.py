@@ -1,6 +1,8 @@
-"""Writes `docs/commands.md`, the reference of commands, registers and packets, from `hw/isa.py`.
+"""Writes what the documentation takes from declarations.
 
-Run `make docs` after a change of the declarations; a test compares the page with them.
+`docs/commands.md` is the reference of commands, registers and packets, from `hw/isa.py`; the table
+of `docs/boards.md` lists `boards/catalogue/`. Run `make docs` after a change of the declarations; a
+test compares the pages with them.
 """
 
 import ast
@@ -9,8 +11,11 @@ from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
+from boards.board import board, names
 from hw import isa
 
+BOARDS = Path(__file__).with_name("boards.md")
+BOARD_COLUMNS = ("board", "", "configuration", "device, MHz", "serial line, baud")
 PAGE = Path(__file__).with_name("commands.md")
 
 ENUMS = (
@@ -76,5 +81,16 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def boards_page() -> str:
+    """The page of boards with the table that the catalogue makes now."""
+    boards = [(name, board(name)) for name in names()]
+    rows = [(n, b.title, b.config.name, f"{b.megahertz:g}", f"{b.baud:,}") for n, b in boards]
+    lines = BOARDS.read_text().splitlines()
+    first = lines.index(table(BOARD_COLUMNS, [])[0])
+    last = lines.index("", first)
+    return "\n".join([*lines[:first], *table(BOARD_COLUMNS, rows), *lines[last:]]) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
+    BOARDS.write_text(boards_page())
