@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from rich.console import Console
 from typer.testing import CliRunner
 
-from host import data, serial_device
+from host import board_commands, data, serial_device
 from host.cli import app
 from host.device import DeviceError, open_device
 from host.devices import build_name
@@ -168,10 +169,12 @@ def test_devices_are_found(terminal, monkeypatch):
     _, silent = terminal
     with simulated_line(CONFIG) as line:
         monkeypatch.setattr(serial_device, "ports", lambda: [])
-        found = CliRunner().invoke(app, ["devices", line.port, silent], env={"COLUMNS": "300"})
+        monkeypatch.setattr(board_commands, "out", Console(width=300))
+        found = CliRunner().invoke(app, ["devices", line.port, silent])
         assert found.exit_code == 0
         answered, unanswered = found.stdout.splitlines()[1:]
-        assert answered.split() == [line.port, build_identity(CONFIG).hex(), "up5k-4x2"]
+        identity = build_identity(CONFIG)
+        assert answered.split() == [line.port, identity.hex(), *build_name(identity).split()]
         assert re.match(rf"{silent} +- +no intact answer .* within 0\.26 s", unanswered)
 
 
@@ -182,7 +185,9 @@ def test_no_port_is_no_error(monkeypatch):
 
 
 def test_another_build_is_called_one():
-    assert build_name(build_identity(configuration("ecp5-8x8"))) == "ecp5-8x8"
+    assert build_name(build_identity(configuration("ecp5-16x8"))) == "ecp5-16x8"
+    named = build_name(build_identity(configuration("ecp5-8x8")))
+    assert named == "ecp5-8x8 (orangecrab_85f, ulx3s_85f)"
     assert build_name(bytes(16)).startswith("another build")
 
 

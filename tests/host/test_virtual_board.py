@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from boards.board import board
+from host import board_commands
 from host.cli import app
 from host.device import open_device
 from host.virtual_board import Terminal, open_board
@@ -41,9 +43,10 @@ def test_a_run_on_iris_is_goldens(terminal: Terminal, tmp_path) -> None:
     assert "replayed on golden: identical" in result.output
 
 
-def test_devices_tells_the_board(terminal: Terminal) -> None:
+def test_devices_tells_the_board(terminal: Terminal, monkeypatch) -> None:
+    monkeypatch.setattr(board_commands, "out", Console(width=200))
     arguments = ["devices", terminal.port, "--baud", str(board(NAME).baud)]
-    result = CliRunner().invoke(app, arguments, terminal_width=200)
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0 and "up5k-4x2" in result.output and NAME in result.output
 
 
