@@ -71,9 +71,6 @@ def compared(
     assert pair.commands > 10
 
 
-def test_a_run_on_iris(devices: tuple[Device, Device]) -> None:
+def test_a_run_on_iris_and_a_batch_of_digits(devices: tuple[Device, Device]) -> None:
     compared(devices, "iris", batch_size=8, batches=None)
-
-
-def test_a_batch_of_digits(devices: tuple[Device, Device]) -> None:
     compared(devices, "digits", batch_size=2, batches=1)

@@ -18,7 +18,7 @@ from hw.uart import FRAME_BITS
 
 NAME = "icebreaker"
 
-pytestmark = [pytest.mark.simulator, pytest.mark.long]
+pytestmark = pytest.mark.simulator
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def terminal() -> Iterator[Terminal]:
         there.close()
 
 
+@pytest.mark.long
 def test_a_run_on_iris_is_goldens(terminal: Terminal, tmp_path) -> None:
     device = f"serial:{terminal.port}@{NAME}"
     arguments = ["train", "examples/iris_small.toml", "--epochs", "3", "--verify"]

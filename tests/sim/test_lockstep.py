@@ -28,7 +28,7 @@ PROGRAMS = {"ecp5-8x8": 12, "ecp5-16x8": 8, "up5k-4x2": 185}
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
 
-pytestmark = [pytest.mark.simulator, pytest.mark.long]
+pytestmark = pytest.mark.simulator
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
@@ -112,6 +112,7 @@ def run(
     pair.wait()
 
 
+@pytest.mark.long
 def test_random_programs(devices: tuple[Device, Device]) -> None:
     golden, simulated = devices
     config = golden.config
