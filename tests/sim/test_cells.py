@@ -8,7 +8,7 @@ import pytest
 from boards import yosys
 from hw.config import Family
 from sim.rtl import cells
-from sim.rtl.build import compile_verilog
+from sim.rtl.build import BuildFailed, compile_verilog
 from sim.rtl.simulation import Simulation
 
 pytestmark = pytest.mark.simulator
@@ -139,15 +139,18 @@ class Pairs:
         ]
         self.add_reference(width)
 
-    def add_gowin_memory(self) -> None:
-        self.left.append("own")
+    def add_gowin_memory(self, width: int) -> None:
+        low = {18: ("4'b0011", "4'b0"), 9: ("3'b0", "3'b0")}[width]
+        self.left.append(f"own_{width}[{width - 1}:0]")
         self.body += [
-            "wire [17:0] own;",
-            "DPX9B #(.WRITE_MODE0(1)) memory_ (.CLKA(clk), .CLKB(clk), .CEA(bits[60]),",
-            "  .CEB(bits[62]), .OCEA(1'b1), .OCEB(1'b1), .WREA(bits[61]), .DIA(bits[41:24]),",
-            f"  .ADA({{{address(18, 8)}, 4'b0011}}), .ADB({{{address(18, 0)}, 4'b0}}), .DOB(own));",
+            f"wire [17:0] own_{width};",
+            f"DPX9B #(.WRITE_MODE0(1), .BIT_WIDTH_0({width}), .BIT_WIDTH_1({width}))",
+            f"  memory_{width} (.CLKA(clk), .CLKB(clk), .CEA(bits[60]), .CEB(bits[62]),",
+            "  .OCEA(1'b1), .OCEB(1'b1), .WREA(bits[61]), .DIA(bits[41:24]),",
+            f"  .ADA({{{address(width, 8)}, {low[0]}}}), .ADB({{{address(width, 0)}, {low[1]}}}),",
+            f"  .DOB(own_{width}));",
         ]
-        self.add_reference(18)
+        self.add_reference(width)
 
 
 def vendor(cell: str, family: Family) -> str:
@@ -179,6 +182,22 @@ def test_gowin() -> None:
     pairs = Pairs()
     pairs.add_tables("LUT4", "F", ["I0", "I1", "I2", "I3"], "INIT")
     pairs.add_tables("LUT3", "F", ["I0", "I1", "I2"], "INIT")
-    pairs.add_gowin_memory()
+    for width in (18, 9):
+        pairs.add_gowin_memory(width)
     modules = cells.models("gowin") + vendor("LUT4", "gowin") + vendor("LUT3", "gowin") + REFERENCE
     assert pairs.differences("gowin-cells", modules, seed=3) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "cell"),
+    [
+        ("ice40", "SB_RAM40_4K #(.READ_MODE(2)) cell_ ();"),
+        ("ecp5", 'DP16KD #(.REGMODE_A("OUTREG")) cell_ ();'),
+        ("ecp5", "MULT18X18D cell_ ();"),
+        ("gowin", "DPX9B #(.BIT_WIDTH_0(4)) cell_ ();"),
+    ],
+)
+def test_a_mode_without_a_model_is_refused(family: Family, cell: str) -> None:
+    text = f"module top; {cell} endmodule\n" + cells.models(family)
+    with pytest.raises(BuildFailed, match="_must_"):
+        compile_verilog(text, name="test-unknown-mode")

@@ -25,7 +25,7 @@ module MULT18X18D (
   generate
     if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "CLK0" ||
         REG_OUTPUT_CLK != "CLK0" || RESETMODE != "SYNC")
-      $fatal(1, "MULT18X18D must have all registers, on CLK0; nothing else has a model here");
+      MULT18X18D_must_have_all_registers_on_CLK0 unknown();
   endgenerate
 
   reg signed [17:0] a = 0, b = 0;
@@ -94,7 +94,7 @@ module DP16KD (
   generate
     if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || WRITEMODE_A == "WRITETHROUGH" ||
         CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || DATA_WIDTH_A != DATA_WIDTH_B)
-      $fatal(1, "DP16KD must have no registers, one width and clocks that rise");
+      DP16KD_must_have_no_registers_one_width_and_clocks_that_rise unknown();
   endgenerate
 
   reg [17:0] memory [0:1023];

@@ -23,7 +23,7 @@ module MULT18X18 (
 
   generate
     if (!AREG || !BREG || !PIPE_REG || !OUT_REG || MULT_RESET_MODE != "SYNC")
-      $fatal(1, "MULT18X18 must have all registers; nothing else has a model here");
+      MULT18X18_must_have_all_registers unknown();
   endgenerate
 
   // With the sign, or without: a bit more than the operands have.
@@ -43,7 +43,7 @@ module MULT18X18 (
 endmodule
 
 // Gowin UG285 (BSRAM user guide): 1024 words of two bytes of 9 bits, of which the lowest bits of an
-// address enable the writing. Without output registers; the write port is A.
+// address enable the writing, or 2048 words of 9 bits. Without output registers; the write port is A.
 module DPX9B (
   input CLKA, input CEA, input OCEA, input RESETA, input WREA, input [13:0] ADA, input [17:0] DIA,
   input [2:0] BLKSELA, output [17:0] DOA,
@@ -77,8 +77,9 @@ module DPX9B (
     INIT_RAM_02, INIT_RAM_01, INIT_RAM_00};
 
   generate
-    if (READ_MODE0 || READ_MODE1 || BIT_WIDTH_0 != 18 || BIT_WIDTH_1 != 18 || WRITE_MODE0 != 1)
-      $fatal(1, "DPX9B must have 18 bits, no output registers and show what it writes");
+    if (READ_MODE0 || READ_MODE1 || WRITE_MODE0 != 1 || BIT_WIDTH_0 != BIT_WIDTH_1 ||
+        BIT_WIDTH_0 != 18 && BIT_WIDTH_0 != 9)
+      DPX9B_must_have_9_or_18_bits_and_no_output_registers_and_show_what_it_writes unknown();
   endgenerate
 
   reg [17:0] memory [0:1023];
@@ -86,14 +87,18 @@ module DPX9B (
   integer i;
   initial for (i = 0; i < 1024; i = i + 1) memory[i] = INIT[18 * i +: 18];
 
-  wire [17:0] mask = {{9{ADA[1]}}, {9{ADA[0]}}};
-  wire [17:0] written = memory[ADA[13:4]] & ~mask | DIA & mask;
+  localparam NARROW = BIT_WIDTH_0 == 9;
+  wire [17:0] mask = NARROW ? {{9{ADA[3]}}, {9{~ADA[3]}}} : {{9{ADA[1]}}, {9{ADA[0]}}};
+  wire [17:0] data = NARROW ? {2{DIA[8:0]}} : DIA;
+  wire [17:0] written = memory[ADA[13:4]] & ~mask | data & mask;
+  wire [17:0] at_a = WREA ? written : memory[ADA[13:4]], at_b = memory[ADB[13:4]];
   always @(posedge CLKA)
     if (CEA) begin
       if (WREA) memory[ADA[13:4]] <= written;
-      a <= WREA ? written : memory[ADA[13:4]];
+      a <= NARROW ? {9'b0, ADA[3] ? at_a[17:9] : at_a[8:0]} : at_a;
     end
-  always @(posedge CLKB) if (CEB) b <= memory[ADB[13:4]];
+  always @(posedge CLKB)
+    if (CEB) b <= NARROW ? {9'b0, ADB[3] ? at_b[17:9] : at_b[8:0]} : at_b;
   assign DOA = a;
   assign DOB = b;
 endmodule

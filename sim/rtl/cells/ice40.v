@@ -26,7 +26,7 @@ module SB_RAM40_4K (
 
   generate
     if (WRITE_MODE > 1 || READ_MODE > 1)
-      $fatal(1, "SB_RAM40_4K must be in mode 0 or 1, the others have no model here");
+      SB_RAM40_4K_must_be_in_mode_0_or_1 unknown();
   endgenerate
 
   reg [15:0] memory [0:255];
