@@ -127,18 +127,19 @@ def _built(component: wiring.Component, name: str, waves: bool, models: str) -> 
     # Of tests that run at the same time one compiles, and the others wait for it.
     with cache.alone(folder):
         if not (folder / TOP).exists():
-            _compiled(component, name, waves, models, options, folder)
+            _compiled(netlist, name, waves, models, options, folder)
     return folder
 
 
 def _compiled(
-    component: wiring.Component, name: str, waves: bool, models: str, options: str, folder: Path
+    netlist: str, name: str, waves: bool, models: str, options: str, folder: Path
 ) -> None:
-    """Compile the simulation of `component` into `folder`."""
+    """Compile the simulation of a component, given as RTLIL, into `folder`."""
     # Compiled aside and renamed: neither a failure nor a concurrent run leaves half a build.
     aside = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILDS))
     source, log = aside / f"{TOP}.v", aside / "build.log"
-    source.write_text(verilog.convert(component, name=TOP, emit_src=False) + models)
+    # Amaranth's public way to Verilog would elaborate the component a second time.
+    source.write_text(verilog._convert_rtlil_text(netlist) + models)
     runtime = BUILDS / f"runtime-{options}"
     if runtime.exists():
         # make compiles them again unless they are newer than what Verilator is about to write.
