@@ -16,7 +16,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.activity import while_active
+from hw.activity import entered, stage, while_active
 from hw.config import Family
 from hw.isa import FIELDS, Activation
 from hw.multiplier import Multiplier
@@ -32,18 +32,24 @@ UNIT = 1 << (WORD_BITS - 1)
 """1 in u1.15."""
 
 
-def registered(m: Module, value: Value, name: str) -> Signal:
-    """`value` a cycle later; not reset, since a valid flag goes with it."""
+def registered(m: Module, value: Value, name: str, *, cycle: int | None = None) -> Signal:
+    """`value` a cycle later; not reset, since a valid flag goes with it.
+
+    The register is in the domain of stage `cycle` of a pipeline, or in "sync".
+    """
     register = Signal(value.shape(), name=name, reset_less=True)
-    m.d.sync += register.eq(value)
+    m.d["sync" if cycle is None else stage(cycle)] += register.eq(value)
     return register
 
 
-def pipeline(m: Module, value: Value, length: int, name: str) -> list[Value]:
-    """`value` now and after each of `length` cycles."""
+def pipeline(
+    m: Module, value: Value, length: int, name: str, *, cycle: int | None = None
+) -> list[Value]:
+    """`value`, there in `cycle`, now and after each of `length` cycles; domains as above."""
     stages = [value]
     for index in range(length):
-        stages.append(registered(m, stages[-1], f"{name}_{index + 1}"))
+        now = None if cycle is None else cycle + index
+        stages.append(registered(m, stages[-1], f"{name}_{index + 1}", cycle=now))
     return stages
 
 
@@ -131,7 +137,7 @@ class CurveUnit(wiring.Component):
         outer.submodules.curves = while_active(
             m, self.apply | self.slope, platform, name="curves", after=self.LATENCY - 1
         )
-        apply = pipeline(outer, self.apply, self.LATENCY - 1, "apply")
+        apply = pipeline(outer, self.apply, self.LATENCY - 1, "apply", cycle=0)
         self._tanh = pipeline(m, self.tanh, self.LATENCY - 1, "tanh")
         # Fractions are from 8 to 14: f - 8 is in the low three bits, and 15 - f their complement.
         self._excess = pipeline(m, self.fraction[:3], self.LATENCY - 1, "excess")
@@ -144,10 +150,11 @@ class CurveUnit(wiring.Component):
         addresses = [self._address(m, lane) for lane in range(self.lanes)]
         words = self._look_up(m, addresses)
         for lane in range(self.lanes):
-            values = pipeline(outer, self.values[lane], self.LATENCY - 1, f"value_{lane}")
+            values = pipeline(outer, self.values[lane], self.LATENCY - 1, f"value_{lane}", cycle=0)
             curved = self._curved(m, lane, values, words[lane])
             result = Mux(apply[-1], curved, values[-1])[:GRADIENT_BITS].as_signed()
-            outer.d.comb += self.results[lane].eq(registered(outer, result, f"result_{lane}"))
+            result = registered(outer, result, f"result_{lane}", cycle=self.LATENCY - 1)
+            outer.d.comb += self.results[lane].eq(result)
             m.d.comb += self.slopes[lane].eq(self._slope(m, lane))
         return outer
 
@@ -251,17 +258,17 @@ class Rectifier(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shift = pipeline(m, self.leak_shift, 2, "leak_shift")
+        shift = pipeline(m, self.leak_shift, 2, "leak_shift", cycle=0)
         half = (Const(1, UNIT.bit_length()) << self.leak_shift)[1:]
         for lane in range(self.lanes):
-            leak = pipeline(m, self.leak & self.bend[lane], 2, f"leak_{lane}")
+            leak = pipeline(m, self.leak & self.bend[lane], 2, f"leak_{lane}", cycle=0)
             total = self.values[lane] + Mux(leak[0], half, 0)
             total = Mux(self.zero & self.bend[lane], 0, total)[:GRADIENT_BITS].as_signed()
-            total = registered(m, total, f"total_{lane}")
+            total = registered(m, total, f"total_{lane}", cycle=0)
             total = _shifted_word(total, leak[1], shift[1], (3, 2))
-            total = registered(m, total, f"shifted_{lane}")
+            total = registered(m, total, f"shifted_{lane}", cycle=1)
             total = _shifted_word(total, leak[2], shift[2], (1, 0))
-            m.d.comb += self.results[lane].eq(registered(m, total, f"result_{lane}"))
+            m.d.comb += self.results[lane].eq(registered(m, total, f"result_{lane}", cycle=2))
         return m
 
 
@@ -322,16 +329,17 @@ class ActivationUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.rectifier = rectifier = Rectifier(lanes=self.lanes)
         delay = CurveUnit.LATENCY if self.sigmoid else 0
+        rectifier = Rectifier(lanes=self.lanes)
+        m.submodules.rectifier = entered(rectifier, latency=rectifier.LATENCY, cycle=delay)
         zero, leak = (self.activation == kind for kind in (Activation.RELU, Activation.LEAKY_RELU))
         negative = Cat(self.values[lane] < 0 for lane in range(self.lanes))
         bend = Mux(self.backward, ~self.positive, negative)
         m.d.comb += [
-            rectifier.zero.eq(pipeline(m, zero, delay, "zero")[-1]),
-            rectifier.leak.eq(pipeline(m, leak, delay, "leak")[-1]),
-            rectifier.leak_shift.eq(pipeline(m, self.leak_shift, delay, "leak_shift")[-1]),
-            rectifier.bend.eq(pipeline(m, bend, delay, "bend")[-1]),
+            rectifier.zero.eq(pipeline(m, zero, delay, "zero", cycle=0)[-1]),
+            rectifier.leak.eq(pipeline(m, leak, delay, "leak", cycle=0)[-1]),
+            rectifier.leak_shift.eq(pipeline(m, self.leak_shift, delay, "leak_shift", cycle=0)[-1]),
+            rectifier.bend.eq(pipeline(m, bend, delay, "bend", cycle=0)[-1]),
         ]
         if self.sigmoid:
             self._connect_curves(m, rectifier, platform)
@@ -354,8 +362,8 @@ class ActivationUnit(wiring.Component):
             curve.tanh.eq(tanh),
             curve.fraction.eq(self.fraction),
         ]
-        gating = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate")
-        gate = gating[-1]
+        gating = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate", cycle=0)
+        gate, last = gating[-1], self.LATENCY - 1
         products = Module()
         m.submodules.products = while_active(
             products, gating[CurveUnit.LATENCY], platform, name="products", after=Multiplier.LATENCY
@@ -373,11 +381,12 @@ class ActivationUnit(wiring.Component):
             ]
             rounding = (multiplier.product + (UNIT >> 1)) >> (WORD_BITS - 1)
             rounding = registered(products, rounding, f"rounding_{lane}")
-            waiting = Multiplier.LATENCY + 1 - Rectifier.LATENCY
-            passed = pipeline(m, rectifier.results[lane], waiting, f"passed_{lane}")[-1]
+            rectified = CurveUnit.LATENCY + Rectifier.LATENCY
+            waiting = last - rectified
+            passed = pipeline(
+                m, rectifier.results[lane], waiting, f"passed_{lane}", cycle=rectified
+            )[-1]
             gated, exceeds = limit(rounding, WORD_BITS)
-            result = Mux(gate, gated, passed)
-            m.d.comb += [
-                self.results[lane].eq(registered(m, result, f"result_{lane}")),
-                self.saturated[lane].eq(registered(m, gate & exceeds, f"saturated_{lane}")),
-            ]
+            result = registered(m, Mux(gate, gated, passed), f"result_{lane}", cycle=last)
+            saturated = registered(m, gate & exceeds, f"saturated_{lane}", cycle=last)
+            m.d.comb += [self.results[lane].eq(result), self.saturated[lane].eq(saturated)]

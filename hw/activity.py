@@ -8,6 +8,8 @@ A simulator evaluates what has a clock edge, so a unit without one costs it noth
 gain nothing, and lose its global clock: there the unit stays as it is.
 """
 
+from collections.abc import Mapping
+
 from amaranth.hdl import (
     Cat,
     ClockDomain,
@@ -57,14 +59,32 @@ def while_active(
         m.d.sync += before.eq(Cat(active, before))
         active = active | before.any()
     m.submodules.unit = DomainRenamer(name)(unit)
-    return with_domain(m, active, platform, name=name)
+    return with_domains(m, {name: active}, platform)
 
 
-def with_domain(m: Module, active: Value, platform: object, *, name: str) -> Elaboratable:
-    """`m` with the domain `name` of what has nothing to do in cycles without `active`."""
+def with_domains(m: Module, active: Mapping[str, Value], platform: object) -> Elaboratable:
+    """`m` with domains by name: what is in one has nothing to do where its value is 0."""
     if not is_simulated(platform):
-        return DomainRenamer({name: "sync"})(m)
-    m.domains += (clock := ClockDomain(name, local=True, reset_less=True))
-    # Amaranth takes the register that a condition depends on for a combinational loop.
-    m.submodules.condition = Instance(CONDITION, i_i=ClockSignal() & active, o_o=clock.clk)
+        return DomainRenamer(dict.fromkeys(active, "sync"))(m)
+    for name, condition in active.items():
+        m.domains += (clock := ClockDomain(name, local=True, reset_less=True))
+        # Amaranth takes the register that a condition depends on for a combinational loop.
+        m.submodules[f"{name}_condition"] = Instance(
+            CONDITION, i_i=ClockSignal() & condition, o_o=clock.clk
+        )
     return m
+
+
+def stage(cycle: int) -> str:
+    """The domain of the registers that a pipeline loads `cycle` cycles after something entered."""
+    return f"stage_{cycle}"
+
+
+def entered(unit: Elaboratable, *, latency: int, cycle: int | None = None) -> Elaboratable:
+    """A pipeline of `latency` stages as a part of another, which it is entered in `cycle` of.
+
+    Without `cycle` it is a part of something that has no stages, and moves in every cycle.
+    """
+    return DomainRenamer(
+        {stage(k): "sync" if cycle is None else stage(k + cycle) for k in range(latency)}
+    )(unit)

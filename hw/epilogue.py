@@ -11,13 +11,13 @@ lanes, and so has datapaths for one portion only.
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from hw.activation import FIELD_BITS, ActivationUnit, limit, pipeline, registered
-from hw.activity import while_active
+from hw.activity import entered, stage, with_domains
 from hw.config import DeviceConfig
 from hw.isa import Activation, Opcode
 from hw.numbers import GRADIENT_BITS, WORD_BITS
@@ -30,7 +30,7 @@ class Narrower(wiring.Component):
 
     The shifter works on |x|, or rather on the complement of a negative x, one bit longer below: so
     bits that it pushes in are 0, and what it drops above overflows if it is not 0. Half, the last
-    bit that left, is added after the shift. LATENCY cycles.
+    bit that left, is added after the shift. LATENCY cycles, whose registers are in as many stages.
 
     Members
     -------
@@ -56,8 +56,8 @@ class Narrower(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shift = pipeline(m, self.shift, 2, "shift")
-        wide = pipeline(m, self.wide, self.LATENCY - 1, "wide")[-1]
+        shift = pipeline(m, self.shift, 2, "shift", cycle=0)
+        wide = pipeline(m, self.wide, self.LATENCY - 1, "wide", cycle=0)[-1]
         for lane in range(self.lanes):
             total, sign, over = self._rounded(m, lane, shift)
             word, word_over = limit(total, WORD_BITS)
@@ -69,34 +69,34 @@ class Narrower(wiring.Component):
                 sign,
             )
             value = Mux(exceeds, highest, total)[:GRADIENT_BITS].as_signed()
-            m.d.comb += [
-                self.values[lane].eq(registered(m, value, f"value_{lane}")),
-                self.saturated[lane].eq(registered(m, exceeds, f"saturated_{lane}")),
-            ]
+            value = registered(m, value, f"value_{lane}", cycle=4)
+            exceeds = registered(m, exceeds, f"saturated_{lane}", cycle=4)
+            m.d.comb += [self.values[lane].eq(value), self.saturated[lane].eq(exceeds)]
         return m
 
     def _rounded(self, m: Module, lane: int, shift: list[Value]) -> tuple[Value, Value, Value]:
         """Cycles 0 to 4: the rounded value, its sign before rounding, whether bits were dropped."""
         accumulator = self.accumulators[lane]
-        sign = pipeline(m, accumulator[-1], 4, f"sign_{lane}")
+        sign = pipeline(m, accumulator[-1], 4, f"sign_{lane}", cycle=0)
         # Bit 0 is the one below the point; that of a complement is the sign.
         magnitude: Value = Cat(sign[0], accumulator[:-1] ^ sign[0].replicate(len(accumulator) - 1))
         over: Value = Const(0, 1)
-        for stage, bits in enumerate(((5, 4), (3, 2), (1, 0))):
+        for cycle, bits in enumerate(((5, 4), (3, 2), (1, 0))):
             for bit in bits:
-                magnitude = Mux(shift[stage][bit], magnitude >> (1 << bit), magnitude)
+                magnitude = Mux(shift[cycle][bit], magnitude >> (1 << bit), magnitude)
             # The last stage leaves one bit more than a gradient has, for one that rounding brings
             # back in range. Later stages shift by less than 2**bits[-1]: bits above overflow.
             keep = GRADIENT_BITS + (1 << bits[-1])
             over = over | magnitude[keep:].any()
             magnitude = magnitude[:keep]
-            over = registered(m, over, f"over_{stage}_{lane}")
-            if stage < 2:
-                magnitude = registered(m, magnitude, f"magnitude_{stage}_{lane}")
-        restored = registered(m, magnitude ^ sign[2].replicate(len(magnitude)), f"restored_{lane}")
+            over = registered(m, over, f"over_{cycle}_{lane}", cycle=cycle)
+            if cycle < 2:
+                magnitude = registered(m, magnitude, f"magnitude_{cycle}_{lane}", cycle=cycle)
+        restored = magnitude ^ sign[2].replicate(len(magnitude))
+        restored = registered(m, restored, f"restored_{lane}", cycle=2)
         floor = Cat(restored[1:], sign[3]).as_signed()
-        total = registered(m, floor + restored[0], f"total_{lane}")
-        return total, sign[4], registered(m, over, f"over_{lane}")
+        total = registered(m, floor + restored[0], f"total_{lane}", cycle=3)
+        return total, sign[4], registered(m, over, f"over_{lane}", cycle=3)
 
 
 class Epilogue(wiring.Component):
@@ -172,30 +172,30 @@ class Epilogue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
-        m, columns = Module(), Module()
-        m.submodules.columns = while_active(
-            columns, self.valid, platform, name="columns", after=self.LATENCY
-        )
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
         self._valid = Signal(self.LATENCY + 1)
-        valid_now = Cat(self.valid, self._valid[1:])
-        columns.d.sync += self._valid[1:].eq(valid_now[:-1])
-        columns.d.comb += self._valid[0].eq(self.valid)
-        narrower = self._narrower(columns)
-        unit = self._activated(columns, narrower)
-        for name, part, first in (
+        m.d.sync += self._valid[1:].eq(Cat(self.valid, self._valid[1:-1]))
+        m.d.comb += self._valid[0].eq(self.valid)
+        narrower = self._narrower(m)
+        unit = self._activated(m, narrower)
+        for name, part, cycle in (
             ("narrower", narrower, 1),
             ("activation", unit, 1 + Narrower.LATENCY),
         ):
-            after = part.LATENCY - 1 + self.interval - 1
-            m.submodules[name] = while_active(
-                part, self._valid[first], platform, name=name, after=after
-            )
-        narrowed = pipeline(columns, narrower.saturated, unit.LATENCY, "narrower_saturated")[-1]
+            m.submodules[name] = entered(part, latency=part.LATENCY, cycle=cycle)
+        narrowed = pipeline(
+            m, narrower.saturated, unit.LATENCY, "narrower_saturated", cycle=1 + Narrower.LATENCY
+        )[-1]
         saturated = [a + b for a, b in zip(narrowed, unit.saturated, strict=True)]
-        self._collected(columns, [unit.results[lane] for lane in range(self.portion)])
-        self._leave(columns, saturated)
-        return m
+        self._collected(m, [unit.results[lane] for lane in range(self.portion)])
+        self._leave(m, saturated)
+        # A column is in a stage for as many cycles as it has portions.
+        moving = {
+            stage(cycle): self._valid[cycle : cycle + self.interval].any()
+            for cycle in range(self.LATENCY)
+        }
+        return with_domains(m, moving, platform)
 
     def _leave(self, m: Module, saturated: list[Value]) -> None:
         """What accompanies a column, and its saturations."""
@@ -218,7 +218,7 @@ class Epilogue(wiring.Component):
         for load in [*range(since, cycle - 1, self.interval), cycle - 1]:
             register = Signal(value.shape(), name=f"{name}_{load + 1}", reset_less=True)
             source = value if self.interval == 1 else Mux(self._valid[load], value, register)
-            m.d.sync += register.eq(source)
+            m.d[stage(load)] += register.eq(source)
             value = register
         return value
 
@@ -233,7 +233,7 @@ class Epilogue(wiring.Component):
         for index, (register, value) in enumerate(zip(registers, values, strict=True)):
             if index + self.portion < len(registers):
                 value = Mux(self._valid[load], value, registers[index + self.portion])
-            m.d.sync += register.eq(value)
+            m.d[stage(load)] += register.eq(value)
         return registers[: self.portion]
 
     def _narrower(self, m: Module) -> Narrower:
@@ -287,7 +287,7 @@ class Epilogue(wiring.Component):
         ]
         sources = [*registers[self.portion :], *results]
         for lane, (register, source) in enumerate(zip(registers, sources, strict=True)):
-            m.d.sync += register.eq(source)
+            m.d[stage(self._collect)] += register.eq(source)
             m.d.comb += [
                 self.words[lane].eq(register[:WORD_BITS]),
                 self.gradients[lane].eq(register),
@@ -298,7 +298,7 @@ class Epilogue(wiring.Component):
         counts = [Mux(lane, count, 0) for lane, count in zip(there, saturated, strict=True)]
         total = Signal.like(self.saturations, reset_less=True)
         before = 0 if self.interval == 1 else Mux(self._valid[self._collect], 0, total)
-        m.d.sync += total.eq(before + _sum(counts))
+        m.d[stage(self._collect)] += total.eq(before + _sum(counts))
         m.d.comb += self.saturations.eq(total)
 
 

@@ -16,7 +16,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.activity import with_domain
+from hw.activity import with_domains
 from hw.config import DeviceConfig
 from hw.host_bus import WORD_ADDRESS_BITS, WORD_BYTES, BoundCheck, HostBus
 from hw.isa import (
@@ -119,7 +119,7 @@ class RequestExecutor(wiring.Component):
         active = self.bus.write_enable | self.bus.read_enable
         for state in ("ADDRESS", "WRITE_LOW", "WRITE_HIGH"):
             active |= fsm.ongoing(state)
-        return with_domain(m, active, platform, name="bus")
+        return with_domains(m, {"bus": active}, platform)
 
     def _refuse(self, m: Module, status: Status) -> None:
         m.d.sync += self.answer.p.status.eq(status)

@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activity import entered
 from hw.config import DeviceConfig
 from hw.epilogue import Narrower
 from hw.loss_lane import SCALE_BITS, SQUARE_BITS, stages
@@ -101,9 +102,8 @@ class LossTail(wiring.Component):
         exponentials = self._sums(m, steps, samples)
         wides = self._wides(m, samples)
 
-        m.submodules.narrower = narrower = Narrower(
-            lanes=self.config.batch_lanes, accumulator_width=SQUARE_BITS
-        )
+        narrower = Narrower(lanes=self.config.batch_lanes, accumulator_width=SQUARE_BITS)
+        m.submodules.narrower = entered(narrower, latency=narrower.LATENCY)
         m.d.comb += narrower.shift.eq(self.shift)
         for lane, wide in enumerate(wides):
             m.d.comb += narrower.accumulators[lane].eq(wide)
