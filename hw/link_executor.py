@@ -51,7 +51,7 @@ class RequestExecutor(wiring.Component):
     bus, samples: a write or a sample leaves in order; writes have at least `SETTLE` cycles to
         take effect before the next frame is looked at
     running: whether regions other than ALWAYS_OPEN refuse
-    credits: sample buffers that are free, right from the cycle after an end of batch was accepted
+    credits: sample buffers that are free, right 2 cycles after an end of batch was accepted
     overflow: more samples came than a buffer holds, right 2 cycles after a byte was accepted
 
     SAMPLES frames of n bytes take n + OVERHEAD cycles at most while `samples` is ready.
@@ -103,10 +103,9 @@ class RequestExecutor(wiring.Component):
         with m.If(self.bus.write_enable | self.bus.read_enable):
             address = self.bus.address[: self._bounds.address_bits]
             m.d.bus += address.eq(address + 1)
-        m.d.comb += self._empty.eq(self._left == 0)
         taken = self.payload.valid & self.payload.ready
         with m.If(taken | (self._fetching & ~self._empty)):
-            m.d.sync += self._left.eq(self._left - 1)
+            m.d.sync += [self._left.eq(self._left - 1), self._empty.eq(self._left == 1)]
         with m.FSM() as fsm:
             self._idle(m)
             self._check(m)
@@ -133,6 +132,7 @@ class RequestExecutor(wiring.Component):
                 m.d.comb += self.frame.ready.eq(1)
                 m.d.sync += [
                     self._left.eq(self.frame.p.length),
+                    self._empty.eq(self.frame.p.length == 0),
                     self.answer.p.sequence.eq(self.frame.p.sequence),
                     self.answer.p.status.eq(Status.OK),
                     self.answer.p.length.eq(0),
@@ -228,7 +228,7 @@ class RequestExecutor(wiring.Component):
             count = Cat(left[:9], byte)
             m.d.comb += payload.ready.eq(1)
             with m.If(payload.valid):
-                m.d.sync += left.eq(count)
+                m.d.sync += [left.eq(count), self._empty.eq(count == 0)]
                 m.next = "SUM"
                 with m.If(count > self._config.frame_payload):
                     self._refuse(m, Status.BAD_REQUEST)

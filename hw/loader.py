@@ -56,8 +56,8 @@ class Loader(wiring.Component):
 
     Members
     -------
-    samples: the batch; ready unless no buffer is free, or in the cycle after an end, a `clear`
-        or the release that frees one
+    samples: the batch; ready unless no buffer is free, or in the two cycles after an end, in that
+        after a `clear` or after the release that frees one
     features, targets: words of a sample, either may be 0
     sample_format: the register SAMPLE_FORMAT
     input_stride, target_stride: tiles from one batch tile to the next
@@ -67,15 +67,15 @@ class Loader(wiring.Component):
     full: the front buffer holds a batch
     front, front_samples: its index, its number of samples; all ones for any number that is larger
         than the samples which a buffer has rows for
-    credits: buffers that do not hold a batch, among them the one that is being loaded; right in
-        the cycle after an end was accepted
+    credits: buffers that do not hold a batch, among them the one that is being loaded; right two
+        cycles after an end was accepted
     overflow: the batch that is being loaded has elements outside the buffer, or no words at all in
-        a sample; right in the cycle after a byte was accepted
+        a sample; right two cycles after a byte was accepted
 
     Registers must stay as they are from the first byte of a batch to its end.
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, *, config: DeviceConfig):
         self._config = config
@@ -109,7 +109,10 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self._void = Signal()  # a sample has no words
-        self._byte = Signal()  # a byte is accepted
+        # Registered, as the link takes a good part of a cycle to tell whether there is a byte.
+        self._byte = Signal()  # a byte was accepted
+        self._end = Signal()  # an end was accepted
+        self._data = Signal(8, reset_less=True)
         self._restart = Signal()  # the first byte of a batch has yet to come
         self._target = Signal()  # this word is a target
         self._wide = Signal()  # it has two bytes
@@ -132,9 +135,13 @@ class Loader(wiring.Component):
         fresh, settled = Signal(init=1), Signal()
         end = self.samples.p.end
         accepted = self.samples.valid & self.samples.ready
+        m.d.sync += [
+            self._byte.eq(accepted & ~end & ~self.clear),
+            self._end.eq(accepted & end & ~self.clear),
+            self._data.eq(self.samples.p.data),
+        ]
         m.d.comb += [
-            self.samples.ready.eq(settled),
-            self._byte.eq(accepted & ~end),
+            self.samples.ready.eq(settled & ~self._end),
             self._restart.eq(fresh & ~self._byte & ~full.bit_select(self._fill, 1)),
             self.full.eq(full.bit_select(self.front, 1)),
             self.front_samples.eq(Array(counts)[self.front]),
@@ -150,7 +157,7 @@ class Loader(wiring.Component):
                     m.d.sync += count.eq(count + 1)
                 with m.If(self._restart):
                     m.d.sync += count.eq(0)
-        with m.If(accepted & end):
+        with m.If(self._end):
             m.d.sync += [
                 full.bit_select(self._fill, 1).eq(1),
                 self._fill.eq(self._fill + 1),
@@ -163,40 +170,50 @@ class Loader(wiring.Component):
             m.d.sync += [full.eq(0), self._fill.eq(0), self.front.eq(0), fresh.eq(1), settled.eq(0)]
 
     def _sample_place(self, m: Module) -> None:
-        """Count bytes and words; find the ends of words, of inputs or targets, of samples."""
+        """Count bytes and words; find the ends of words, of inputs or targets, of samples.
+
+        What the next word is, is known when a word ends. A batch's first byte comes two cycles
+        after `_restart` began, or later: in the first one the registers are looked at.
+        """
         has_features, has_targets = Signal(), Signal()
+        one_feature, one_target = Signal(), Signal()
         half, to_target = Signal(), Signal()
-        place = Signal(16, init=1)
+        left = Signal(16)  # words of the inputs or targets, with this one
+        last = Signal()  # it is the last one
         formats = self.sample_format
         m.d.comb += [
             self._void.eq(~(has_features | has_targets)),
-            self._wide.eq(
-                Mux(
-                    self._target,
-                    formats[SampleFormat.WIDE_TARGET],
-                    formats[SampleFormat.WIDE_INPUT],
-                )
-            ),
             self._word_end.eq(self._byte & ~self._void & (half | ~self._wide)),
-            self._phase_end.eq(
-                self._word_end & (place == Mux(self._target, self.targets, self.features))
-            ),
+            self._phase_end.eq(self._word_end & last),
             self._sample_end.eq(self._phase_end & (self._target | ~has_targets)),
-            to_target.eq(has_targets & ~(self._target & has_features)),
+            to_target.eq(
+                Mux(self._restart, ~has_features, has_targets & ~(self._target & has_features))
+            ),
         ]
         with m.If(self._byte):
             m.d.sync += half.eq(~half & self._wide)
         with m.If(self._word_end):
-            m.d.sync += place.eq(place + 1)
-        with m.If(self._phase_end):
-            m.d.sync += [place.eq(1), self._target.eq(to_target)]
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+        with m.If(self._phase_end | self._restart):
+            m.d.sync += [
+                left.eq(Mux(to_target, self.targets, self.features)),
+                last.eq(Mux(to_target, one_target, one_feature)),
+                self._target.eq(to_target),
+                self._wide.eq(
+                    Mux(
+                        to_target,
+                        formats[SampleFormat.WIDE_TARGET],
+                        formats[SampleFormat.WIDE_INPUT],
+                    )
+                ),
+            ]
         with m.If(self._restart):
             m.d.sync += [
                 has_features.eq(self.features.any()),
                 has_targets.eq(self.targets.any()),
+                one_feature.eq(self.features == 1),
+                one_target.eq(self.targets == 1),
                 half.eq(0),
-                place.eq(1),
-                self._target.eq(~self.features.any()),
             ]
 
     def _tile_place(self, m: Module) -> None:
@@ -238,7 +255,7 @@ class Loader(wiring.Component):
 
     def _word(self, m: Module) -> None:
         """Make the word of a byte, or of this and the one before."""
-        formats, byte = self.sample_format, self.samples.p.data
+        formats, byte = self.sample_format, self._data
         low, word = Signal(8), Signal(WORD_BITS)
         sign = byte[7] & formats[SampleFormat.SIGNED_INPUT] & ~self._target
         extended = Cat(byte, sign.replicate(WORD_BITS - 8))

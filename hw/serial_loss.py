@@ -35,8 +35,8 @@ def most_samples(config: DeviceConfig) -> int:
 class SerialLossUnit(wiring.Component):
     """Executes LOSS without cross-entropy, to the bit as sim.golden.units.mean_squared_error.
 
-    An element takes at most max(loss_bits + 2, shift + 2 read_latency + 28) cycles, a class
-    target read_latency + loss_bits + 18 more for a sample, a command loss_bits + 3.
+    An element takes at most max(loss_bits + 2, shift + 2 read_latency + 30) cycles, a class
+    target read_latency + loss_bits + 19 more for a sample, a command loss_bits + 3.
 
     A sample's answer is right if no class has a larger output than its own and none before that
     one an equal output: y[label] is read again for every class, so that no peak is kept.
@@ -134,7 +134,7 @@ class SerialLossUnit(wiring.Component):
         return m
 
     def _read(self, m: Module, lane: Value) -> None:
-        """x: the sample's word of the column that is read.
+        """x: the sample's word of the column that is read, a cycle later.
 
         Two tables a bit choose one of four words, the second one by what the first passes on.
         Were both strobes the same signal, synthesis would return to the plain tree of three.
@@ -147,7 +147,7 @@ class SerialLossUnit(wiring.Component):
         for k, x in enumerate(self._element.x):
             first = Mux(self.read_output.enable, Mux(lane[0], odd[k], even[k]), lane[0])
             second = Mux(first, odd_target[k], even_target[k])
-            m.d.comb += x.eq(Mux(self.read_target.enable, second, first))
+            m.d.sync += x.eq(Mux(self.read_target.enable, second, first))
 
     def _place(
         self,
@@ -215,8 +215,9 @@ class SerialLossUnit(wiring.Component):
     ) -> None:
         """The order of it all: words are read until they have come and are held until used."""
         i, element, do = self.instruction, self._element, self._element.do
-        age, arrived = Signal(range(self.read_latency + 1)), Signal()
-        m.d.comb += arrived.eq(age == self.read_latency)
+        latency = self.read_latency + 1
+        age, arrived = Signal(range(latency + 1)), Signal()
+        m.d.comb += arrived.eq(age == latency)
         with m.If(arrived | ~(self.read_target.enable | self.read_output.enable)):
             m.d.sync += age.eq(0)
         with m.Else():

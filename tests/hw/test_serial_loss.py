@@ -41,8 +41,8 @@ def times(unit: SerialLossUnit) -> dict[str, int]:
     bits = loss_bits(unit.config)
     return {
         "least": bits + 2,
-        "shifted": 2 * unit.read_latency + 28,
-        "sample": unit.read_latency + bits + 18,
+        "shifted": 2 * unit.read_latency + 30,
+        "sample": unit.read_latency + bits + 19,
         "command": bits + 3,
     }
 
@@ -65,7 +65,7 @@ def test_equals_golden_in_the_promised_time(name: str) -> None:
 @pytest.mark.toolchain
 def test_fits_the_smallest_part() -> None:
     found = count(netlist(SerialLossUnit(config=UP5K, read_latency=3), "ice40"), "ice40")
-    assert found.cells <= 350
+    assert found.cells <= 370
     assert found.multipliers == found.memories == 0
 
 
