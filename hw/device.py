@@ -33,9 +33,6 @@ UPDATE_REGISTERS = {
 }
 """Members of the core that are registers."""
 
-COUNTERS_LATENCY = 1 + Statistics.READ_LATENCY
-"""The host's reads of counters are registered: so much in there waits for them."""
-
 
 class Device(wiring.Component):
     """A learning machine behind a byte link.
@@ -55,7 +52,7 @@ class Device(wiring.Component):
         self.config = config
         self.identity = identity
         self._core = (SerialCore if config.serial else ParallelCore)(config=config)
-        others = (COUNTERS_LATENCY, Sequencer.READ_LATENCY)
+        others = (Statistics.READ_LATENCY, Sequencer.READ_LATENCY)
         self.read_latency = 1 + max(self._core.read_latency, *others)
         super().__init__(
             {
@@ -241,15 +238,13 @@ class Device(wiring.Component):
             core.address.eq(bus.address),
             core.write_enable.eq(bus.write_enable),
             core.write_data.eq(bus.write_data),
-        ]
-        m.d.sync += [
             statistics.address.eq(bus.address),
             statistics.read.eq(bus.read_enable & (bus.region == Region.COUNTERS)),
         ]
         # Words come after as many cycles as their place takes, and all leave together.
         arriving: list[tuple[int, tuple[Region, ...], ValueLike]] = [
             (1, (Region.REGISTERS,), self._read_back(m, bus)),
-            (COUNTERS_LATENCY, (Region.COUNTERS,), statistics.word),
+            (Statistics.READ_LATENCY, (Region.COUNTERS,), statistics.word),
             (Sequencer.READ_LATENCY, (Region.PROGRAM,), sequencer.program_read),
             (core.read_latency, (Region.LFSR, *TILE_REGIONS), core.read_data),
         ]

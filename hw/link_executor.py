@@ -58,7 +58,7 @@ class RequestExecutor(wiring.Component):
     """
 
     SETTLE = 4
-    OVERHEAD = 9
+    OVERHEAD = 10
 
     def __init__(
         self,

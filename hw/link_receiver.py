@@ -31,7 +31,7 @@ def frame_header(config: DeviceConfig) -> data.StructLayout:
 
 
 class FrameReceiver(wiring.Component):
-    """Turns bytes into checked frames, one byte a cycle without a pause.
+    """Turns bytes into checked frames, one byte a cycle, with a pause of one behind each frame.
 
     A header whose length exceeds `config.frame_payload` is forgotten and the hunt for a start
     byte goes on behind it. A frame is offered 2 cycles after its last byte, and not before; until
@@ -104,7 +104,7 @@ class FrameReceiver(wiring.Component):
                 with m.If(taken & (rx.payload == REQUEST_START)):
                     m.next = "SEQUENCE"
             with m.State("SEQUENCE"):
-                m.d.comb += rx.ready.eq(~checking & (~frame.valid | frame.ready))
+                m.d.comb += rx.ready.eq(~checking & ~frame.valid)
                 with m.If(taken):
                     m.d.sync += header.sequence.eq(rx.payload)
                     m.next = "KIND"

@@ -179,13 +179,13 @@ class Loader(wiring.Component):
         one_feature, one_target = Signal(), Signal()
         half, to_target = Signal(), Signal()
         left = Signal(16)  # words of the inputs or targets, with this one
-        last = Signal()  # it is the last one
+        last, sample_last = Signal(), Signal()  # it is the last one of them, of its sample
         formats = self.sample_format
         m.d.comb += [
             self._void.eq(~(has_features | has_targets)),
             self._word_end.eq(self._byte & ~self._void & (half | ~self._wide)),
             self._phase_end.eq(self._word_end & last),
-            self._sample_end.eq(self._phase_end & (self._target | ~has_targets)),
+            self._sample_end.eq(self._word_end & sample_last),
             to_target.eq(
                 Mux(self._restart, ~has_features, has_targets & ~(self._target & has_features))
             ),
@@ -193,11 +193,18 @@ class Loader(wiring.Component):
         with m.If(self._byte):
             m.d.sync += half.eq(~half & self._wide)
         with m.If(self._word_end):
-            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+            final = left == 2
+            m.d.sync += [
+                left.eq(left - 1),
+                last.eq(final),
+                sample_last.eq(final & (self._target | ~has_targets)),
+            ]
         with m.If(self._phase_end | self._restart):
+            one = Mux(to_target, one_target, one_feature)
             m.d.sync += [
                 left.eq(Mux(to_target, self.targets, self.features)),
-                last.eq(Mux(to_target, one_target, one_feature)),
+                last.eq(one),
+                sample_last.eq(one & (to_target | ~has_targets)),
                 self._target.eq(to_target),
                 self._wide.eq(
                     Mux(

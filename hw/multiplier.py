@@ -2,7 +2,7 @@
 
     a --[input]--+
                  x --[pipeline]--[output]-- product
-    b --[input]--+
+    b --[input]--+    in cells: a product for every few bits of b, and their sum
 
 Synthesis absorbs no registers into the multiplier blocks of these families, and a block without
 them is what limits the clock, so the vendor's primitive is instantiated. The behavioural twin
@@ -11,7 +11,7 @@ has the same latency, serves simulation, and is what synthesis gets where no blo
 
 from typing import get_args
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,6 +19,9 @@ from hw.config import Family
 
 BLOCK_WIDTHS = {"behavioural": 18, "ice40": 16, "ecp5": 18, "gowin": 18}
 """Bits of the operands of a family's multiplier block."""
+
+SLICE = 4
+"""Bits of b that cells multiply by in one cycle: with more they would be slower than all else."""
 
 
 class Multiplier(wiring.Component):
@@ -81,9 +84,20 @@ class Multiplier(wiring.Component):
     def _twin(self, m: Module) -> None:
         a = Signal(signed(self.a_width), reset_less=True)
         b = Signal(signed(self.b_width), reset_less=True)
-        pipeline = Signal(self.product.shape(), reset_less=True)
         output = Signal(self.product.shape(), reset_less=True)
-        m.d.sync += [a.eq(self.a), b.eq(self.b), pipeline.eq(a * b), output.eq(pipeline)]
+        m.d.sync += [a.eq(self.a), b.eq(self.b)]
+        # A simulator is faster without slices.
+        step = self.b_width if self.family == "behavioural" else SLICE
+        *lower, last = range(0, max(1, self.b_width - step + 1), step)
+        factors = [(low, b[low : low + step]) for low in lower] + [(last, b[last:].as_signed())]
+        total: Value = Const(0, 1)
+        for low, factor in factors:
+            part = Signal(
+                signed(self.a_width + len(factor)), name=f"product_{low}", reset_less=True
+            )
+            m.d.sync += part.eq(a * factor)
+            total = total + (part << low)
+        m.d.sync += output.eq(total)
         m.d.comb += self.product.eq(output)
 
 

@@ -100,15 +100,15 @@ class Statistics(wiring.Component):
         of them, never two within REPORT_GAP cycles of each other from any units
     state: words of the counters that other units hold, from address 0; the first two have
         STATE_BITS
-    address, read: the host's port; `word`, of a counter at an address, comes two cycles later. It
-        reads every other cycle at most, and goes on to another address each time
+    address, read: the host's port; `word`, of a counter at an address, comes READ_LATENCY cycles
+        later. It reads every other cycle at most, and goes on to another address each time
     clearing: a clear is under way
     adding: what a loss command reported must hold still; from the cycle of `done` on
     counting: nor is something else that was reported, or a clear is under way; from the cycle of
         `done` on, or from the one after a report
     """
 
-    READ_LATENCY = 2
+    READ_LATENCY = 3
     TALLY_BITS = 8
     CLEAR_CYCLES = COUNTER_WORDS + 1
     REPORT_GAP = 20
@@ -152,12 +152,20 @@ class Statistics(wiring.Component):
         # In this cycle the engine reads a word that it will write in the next one; a counter is
         # done with, or has nothing to add.
         self._go, self._end = Signal(name="go"), Signal(name="end")
+        self._ended = Signal(name="ended")
         # The host may be reading the word that would be written, which a block memory need not
         # allow: the engine reads it once more, for the same addend, when the host is past it.
         self._clash, self._again = Signal(name="clash"), Signal(name="again")
         self._written = Signal(name="written")
+        # The host's port, a cycle later: what is to come is known in time.
+        self._read = Signal(name="reading")
+        self._address = Signal.like(self.address, name="reading_address")
         m.d.comb += self._written.eq(self._writing & ~self._clash)
-        m.d.sync += self._again.eq(self._clash)
+        m.d.sync += [
+            self._again.eq(self._clash),
+            self._read.eq(self.read),
+            self._address.eq(self.address),
+        ]
         # The last word of a clear.
         self._swept = Signal(name="swept")
         # What loss commands have added since the engine has last looked.
@@ -201,7 +209,7 @@ class Statistics(wiring.Component):
             for report in self.reports
         ]
         pending: Value = self._full
-        ended = self._end & self._reporting
+        ended = self._ended
         free: Value = Const(1)
         if not self.alone:
             free = ~self._full | ended
@@ -260,7 +268,9 @@ class Statistics(wiring.Component):
         longer = Mux(reporting, int(wide), is_loss)
         last = final | ~(self._over | longer)
         m.d.comb += [
-            self._go.eq(~self._writing & ~self.read & wanted & ~self.clearing),
+            # The end of a report, without the sum where that makes no difference.
+            self._ended.eq(reporting & self._written & (place[0] | ~(self._over | int(wide)))),
+            self._go.eq(~self._writing & ~self._read & wanted & ~self.clearing),
             self._end.eq(Mux(self._writing, last & ~self._clash, ~wanted)),
         ]
         m.d.sync += self._writing.eq(self._go)
@@ -277,8 +287,9 @@ class Statistics(wiring.Component):
                     m.d.sync += adding.eq(0)
                     if self.alone:
                         m.d.sync += fresh.eq(0)
+        # In time for the counters of losses, as there is another one before these.
         self._look = look = Signal(name="look")
-        m.d.comb += look.eq(self._end & ~reporting & (slot == _slot("samples") - 1))
+        m.d.sync += look.eq(self._end & ~reporting & (slot == _slot("samples") - 2))
         with m.If(look):
             m.d.sync += adding.eq(fresh)
             if not self.alone:
@@ -324,8 +335,12 @@ class Statistics(wiring.Component):
         """The memory, the adder before it and the host's words behind it."""
         # Without `no_rw_check`, which Yosys looks for at asynchronous ports, it would build what
         # makes a read of the word that is written return the old one; nobody needs that one.
+        attributes: dict[str, object] = {"no_rw_check": 1}
+        if not self.alone:
+            # A block takes half a cycle of a fast part to show a word.
+            attributes["ram_style"] = "distributed"
         m.submodules.memory = counters = memory.Memory(
-            shape=WORD_BITS, depth=256, init=CHOICES, attrs={"no_rw_check": 1}
+            shape=WORD_BITS, depth=COUNTER_WORDS, init=CHOICES, attrs=attributes
         )
         write, read = counters.write_port(), counters.read_port(domain="comb")
         read_data = Signal(WORD_BITS, reset_less=True)
@@ -338,19 +353,20 @@ class Statistics(wiring.Component):
         counter = Mux(self._reporting, saturation, Cat(self._place, self._slot))
         m.d.comb += [
             own.eq(Mux(self.clearing, self._sweep, counter)),
-            self._clash.eq(self._writing & self.read & (own[:compared] == self.address[:compared])),
-            read.addr.eq(Mux(self.read, self.address, own)),
+            read.addr.eq(Mux(self._read, self._address, own)),
             total.eq(read_data + addend + self._carry),
             self._over.eq(total[WORD_BITS]),
             write.addr.eq(own),
             write.en.eq(self._written | (self.clearing & self._sweep[2:].any())),
             write.data.eq(Mux(self.clearing, 0, total[:WORD_BITS])),
         ]
+        same = own[:compared] == self.address[:compared]
+        m.d.sync += self._clash.eq(self._go & self.read & same)
         position = Signal(name="from_position")
         state = Signal(name="from_state")
         m.d.sync += [
-            state.eq(~self.address[2:].any()),
-            position.eq(~self.address[2:].any() & self.address[1]),
+            state.eq(~self._address[2:].any()),
+            position.eq(~self._address[2:].any() & self._address[1]),
         ]
         # Above STATE_BITS the first two words are always 0.
         mask = (1 << STATE_BITS) - 1

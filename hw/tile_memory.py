@@ -12,7 +12,7 @@ serves both. The host's accesses are rows of one word, so that the rotation sele
 from collections.abc import Collection, Sequence
 from enum import Enum
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -113,7 +113,7 @@ class TileHost(wiring.Signature):
     Members
     -------
     address: word * lanes + bank, below tiles * rows * lanes
-    write_enable: write `write_data`; lost in a cycle with a write of the device
+    write_enable: write `write_data`, never in a cycle with a write of the device
     write_data: the word
     read_data: the word that was at `address` as many cycles ago as a read takes; undefined if the
         device read in that cycle
@@ -151,7 +151,7 @@ class TileMemory(wiring.Component):
     -------
     read: In(TileRead)
     write: In(TileWrite)
-    host: In(TileHost); shares the banks' ports, of which the device has the first use
+    host: In(TileHost); shares the banks' ports, of which the device has the first use to read
     """
 
     READ_LATENCY = 4
@@ -252,10 +252,11 @@ class TileMemory(wiring.Component):
         ]
 
     def _write(self, m: Module, banks: list[Memory]) -> None:
-        busy = self.write.mask.any()
+        # Asked of the host, since it takes long to know whether the device writes.
+        busy = ~self.host.write_enable
         places, shift = self._places(m, self.write, busy, self.writes)
         elements = [Cat(self.write.data[i], self.write.mask[i]) for i in range(self.lanes)]
-        elements[0] = Mux(busy, elements[0], Cat(self.host.write_data, self.host.write_enable))
+        elements[0] = Mux(busy, elements[0], Cat(self.host.write_data, Const(1, 1)))
         rotated = _rotated_down(elements[::-1], shift)[::-1]
         for k, bank in enumerate(banks):
             m.submodules[f"bank_{k}"] = bank

@@ -249,7 +249,7 @@ def random_cycles(random: np.random.Generator, count: int) -> list[Cycle]:
                 mask=mask,
                 data=tuple(random_words(random, L).tolist()),
                 address=int(random.integers(WORDS)),
-                host_write=bool(random.random() < 0.3),
+                host_write=not mask and bool(random.random() < 0.5),
                 host_data=int(random_words(random, 1)[0]),
             )
         )

@@ -22,7 +22,6 @@ from hw.config import configuration, region_words
 from hw.isa import (
     ADDRESS_BYTES,
     CHECKSUM_BYTES,
-    FRAME_HEADER_BYTES,
     REQUEST_START,
     Region,
     Request,

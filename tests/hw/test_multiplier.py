@@ -29,6 +29,12 @@ def test_twin_is_exact() -> None:
 
 
 @pytest.mark.simulator
+@pytest.mark.parametrize("b_width", [3, 17])
+def test_cells_are_exact(b_width: int) -> None:
+    check(Multiplier(a_width=16, b_width=b_width, family="ecp5", fabric=True))
+
+
+@pytest.mark.simulator
 @pytest.mark.parametrize("family", BLOCKS)
 def test_block_is_exact(family: Family) -> None:
     text = cells.models(family)
