@@ -106,12 +106,13 @@ class Ice40Pll(Pll):
     """SB_PLL40, fed from a pin through the fabric.
 
     Lattice FPGA-TN-02052 (iCE40 sysCLOCK PLL design and user guide), FPGA-DS-02008 table 4.15.
-    The feedback is the oscillator here, and the output divider a power of two.
+    The feedback is the oscillator here, which lets it be divided by up to 128 (icepll of IceStorm
+    knows that too), and the output divider a power of two.
     """
 
     LIMITS = Limits(detector=(10, 133), oscillator=(533, 1066), output=(16, 275))
     DIVIDERS = range(1, 17)
-    FEEDBACKS = range(1, 65)
+    FEEDBACKS = range(1, 129)
     OUTPUTS = (2, 4, 8, 16, 32, 64)
 
     @property

@@ -16,7 +16,7 @@ BOARD = Board(
     platform="icebreaker:ICEBreakerPlatform",
     oscillator="clk12",
     oscillator_megahertz=12,
-    pll=Ice40PadPll(reference=12, divider=1, feedback=64, output=32),
+    pll=Ice40PadPll(reference=12, divider=1, feedback=80, output=32),
     baud=3_000_000,
     bridge="FT2232H",
     bridge_baud=12_000_000,

@@ -4,6 +4,7 @@ Its bridge has been seen to hold 3 Mbaud (sipeed/TangNano-9K-example issue 7).
 """
 
 from boards.board import Board, Lamps
+from boards.clocks import GowinPll
 from hw.config import configuration
 
 BOARD = Board(
@@ -16,6 +17,7 @@ BOARD = Board(
     platform="tang_nano_9k:TangNano9kPlatform",
     oscillator="clk27",
     oscillator_megahertz=27,
+    pll=GowinPll(reference=27, divider=1, feedback=2, output=16, device="GW1NR-9C"),
     baud=3_000_000,
     bridge="BL702",
     bridge_baud=3_000_000,

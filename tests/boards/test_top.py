@@ -38,6 +38,8 @@ class Echo(wiring.Component):
         return m
 
 
+NANO = replace(board("tang_nano_9k"), pll=None)
+"""Its oscillator is slow enough to be simulated as the device's clock."""
 LOCKED = Signal()
 
 
@@ -119,7 +121,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bytes_and_lamps() -> None:
-    bench = Bench(board("tang_nano_9k"))
+    bench = Bench(NANO)
 
     async def process(ctx: Any) -> None:
         ctx.set(bench.line.rx.i, 1)
@@ -140,7 +142,7 @@ def test_bytes_and_lamps() -> None:
 
 def test_lamps_may_share_leds() -> None:
     lamps = Lamps(idle=(IDLE,), running=(IDLE, FAILED), failed=(FAILED,))
-    bench = Bench(replace(board("tang_nano_9k"), lamps=lamps))
+    bench = Bench(replace(NANO, lamps=lamps))
 
     async def process(ctx: Any) -> None:
         ctx.set(bench.line.rx.i, 1)
@@ -154,9 +156,8 @@ def test_lamps_may_share_leds() -> None:
 
 def test_is_in_reset_until_the_clock_has_been_stable() -> None:
     """And again when it no longer is; counted from the lock, not from the beginning."""
-    nano = board("tang_nano_9k")
     pll = ByHand(reference=27, divider=1, feedback=1, output=32, device="GW1NR-9C")
-    bench = Bench(replace(nano, pll=pll, held=(("70", 1), ("71", 0))))
+    bench = Bench(replace(NANO, pll=pll, held=(("70", 1), ("71", 0))))
 
     async def process(ctx: Any) -> None:
         ctx.set(bench.line.rx.i, 1)
@@ -164,7 +165,7 @@ def test_is_in_reset_until_the_clock_has_been_stable() -> None:
         assert await bench.exchanged(ctx, 0x11) is None
         for _ in range(2):
             ctx.set(LOCKED, 1)
-            before = await bench.cycles(ctx, RESET_CYCLES - 30 * nano.divisor)
+            before = await bench.cycles(ctx, RESET_CYCLES - 30 * NANO.divisor)
             assert await bench.exchanged(ctx, 0x22) is None and set(before) == {1}
             await bench.cycles(ctx, 2 * RESET_CYCLES)
             assert await bench.exchanged(ctx, 0x01) == 0x01
