@@ -3,6 +3,8 @@
 PYTHON  ?= python3
 EXAMPLE ?= digits
 JOBS    ?= 2
+SEEDS   ?= 4
+BOARDS  ?= $(basename $(notdir $(filter-out %/__init__.py, $(wildcard boards/catalogue/*.py))))
 
 BIN   := .venv/bin
 STAMP := .venv/.complete
@@ -12,11 +14,11 @@ ROOMS := $(wildcard hw sim host boards)
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all bench docs check clean
+.PHONY: help setup train test test-all bench boards docs check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
-	@echo "Variables: EXAMPLE=$(EXAMPLE) (of examples/), JOBS=$(JOBS), PYTHON=$(PYTHON)"
+	@echo "Variables: EXAMPLE=$(EXAMPLE) (of examples/), JOBS=$(JOBS), SEEDS=$(SEEDS), PYTHON=$(PYTHON)"
 
 setup: $(STAMP) ## install everything into .venv; nothing to do the second time
 
@@ -45,7 +47,12 @@ bench: setup ## measure speed, utilisation and resources into build/bench.json
 	@mkdir -p build
 	$(BIN)/synaptile bench --out build/bench.json
 
-docs: setup ## write the reference of commands from the declarations
+boards: setup ## place and route every board with SEEDS placements each, which takes hours
+	-for board in $(BOARDS); do $(BIN)/synaptile synth $$board --seeds $(SEEDS) --jobs $(JOBS); done
+	$(BIN)/python -m boards.record
+	$(BIN)/python docs/generate.py
+
+docs: setup ## write what the pages take from declarations and records
 	$(BIN)/python docs/generate.py
 
 check: setup ## what holds without running: style, types, walls between the rooms

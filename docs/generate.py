@@ -1,8 +1,8 @@
 """Writes what the documentation takes from declarations.
 
-`docs/commands.md` is the reference of commands, registers and packets, from `hw/isa.py`; the table
-of `docs/boards.md` lists `boards/catalogue/`. Run `make docs` after a change of the declarations; a
-test compares the pages with them.
+`docs/commands.md` is the reference of commands, registers and packets, from `hw/isa.py`. The first
+table of `docs/boards.md` lists `boards/catalogue/`, the second one tells what is recorded of placed
+boards in `docs/boards.json`. Run `make docs` after a change of these; a test compares the pages.
 """
 
 import ast
@@ -10,12 +10,19 @@ import inspect
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from boards.board import board, names
+from boards.record import recorded
 from hw import isa
 
 BOARDS = Path(__file__).with_name("boards.md")
-BOARD_COLUMNS = ("board", "", "configuration", "device, MHz", "serial line, baud")
+BOARD_COLUMNS = ("board", "", "price", "configuration", "device, MHz", "serial line, baud")
+PLACED_COLUMNS = (
+    *("board", "part", "cells", "memories", "multipliers"),
+    *("fmax, MHz", "of placements", "clock, MHz", "slack, ns"),
+)
 PAGE = Path(__file__).with_name("commands.md")
 
 ENUMS = (
@@ -82,13 +89,34 @@ def page() -> str:
 
 
 def boards_page() -> str:
-    """The page of boards with the table that the catalogue makes now."""
+    """The page of boards with the tables that catalogue and record make now."""
     boards = [(name, board(name)) for name in names()]
-    rows = [(n, b.title, b.config.name, f"{b.megahertz:g}", f"{b.baud:,}") for n, b in boards]
+    rows = [
+        (name, b.title, b.price, b.config.name, f"{b.megahertz:g}", f"{b.baud:,}")
+        for name, b in boards
+    ]
+    record = recorded()
+    placed = [placement(name, record[name]) for name, _ in boards if name in record]
     lines = BOARDS.read_text().splitlines()
-    first = lines.index(table(BOARD_COLUMNS, [])[0])
-    last = lines.index("", first)
-    return "\n".join([*lines[:first], *table(BOARD_COLUMNS, rows), *lines[last:]]) + "\n"
+    for columns, content in ((BOARD_COLUMNS, rows), (PLACED_COLUMNS, placed)):
+        made = table(columns, content)
+        first = lines.index(made[0])
+        lines[first : lines.index("", first)] = made
+    return "\n".join(lines) + "\n"
+
+
+def placement(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
+    """A placed board's row; what misses its clock names the slowest path's ends."""
+    taken = [
+        "{used:,} of {available:,}".format(**figures["utilisation"][resource])
+        for resource in ("cells", "memories", "multipliers")
+    ]
+    fmax = figures["fmax"].values()
+    slack = f"{figures['slack']:+.2f}"
+    if figures["slack"] < 0:
+        slack += f": {figures['path'][0]} to {figures['path'][-1]}"
+    speed = (f"{median(fmax):.2f}", len(fmax), f"{figures['megahertz']:g}", slack)
+    return (name, figures["part"], *taken, *speed)
 
 
 if __name__ == "__main__":

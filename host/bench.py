@@ -2,6 +2,7 @@
 
     cycles of a step, by command    utilisation    growth with width, depth, batch, array
     simulated cycles/s    golden samples/s    PyTorch and numpy on one core    ratios to them
+    samples/s of every board, bound by its array and by its line
 
 Figures in cycles are the device's own and the same on every machine; those in seconds are this
 machine's, and so say which it is.
@@ -24,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from host.benchmarks import cycles, peers, speed
+from host.benchmarks import boards, cycles, peers, speed
 from host.benchmarks.report import Report
 from host.benchmarks.workload import BATCH, DIGITS, LARGE, WIDE, Workload
 from host.device import Device, DeviceError, open_device
@@ -183,6 +184,9 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         if name in step
     ]
     report.ratios(ratios)
+    by_board = [] if quick else boards.on_boards(simulators.measure, found)
+    if by_board:
+        report.boards(by_board)
     return {
         "training_step": measured,
         "growth": grown,
@@ -190,6 +194,7 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         "golden": golden,
         "peers": found,
         "ratios": ratios,
+        "boards": by_board,
     }
 
 

@@ -121,6 +121,25 @@ class Report:
                 )
         self._print(table)
 
+    def boards(self, rows: list[dict[str, Any]]) -> None:
+        """Section 7."""
+        self._heading("boards at their clocks: samples/s bound by the array, and by the line")
+        peers = list(dict.fromkeys(peer for row in rows for peer in row["ratios"]))
+        columns = ("network", "MHz", "array", *[f"x {peer}" for peer in peers], "baud", "line")
+        table = _table("board", *columns)
+        for row in rows:
+            ratios = [f"{row['ratios'][p]:.2f}" if p in row["ratios"] else "" for p in peers]
+            table.add_row(
+                row["board"],
+                row["title"].partition(",")[0],
+                f"{row['megahertz']:g}",
+                _count(round(row["compute"])),
+                *ratios,
+                _count(row["baud"]),
+                _count(round(row["line"])),
+            )
+        self._print(table)
+
     def note(self, text: str) -> None:
         """A line about what was left out, or goes on."""
         self._console.print(Text(text, style="yellow"), soft_wrap=True)

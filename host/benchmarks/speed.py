@@ -14,6 +14,8 @@ from hw.isa import CHECKSUM_BYTES, FRAME_HEADER_BYTES
 from hw.layout import tiles
 
 FRAME_BYTES = FRAME_HEADER_BYTES + CHECKSUM_BYTES
+FRAME_PAUSE = 1
+"""Cycles in which the device takes no byte behind a frame."""
 
 
 def epoch(device: Device, workload: Workload, *, batches: int, repeat: int = 1) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def epoch(device: Device, workload: Workload, *, batches: int, repeat: int = 1) 
 
 def link_cycles(config: DeviceConfig, batch_bytes: int) -> int:
     """Cycles in which a link of a byte a cycle brings a batch, with the frames around it."""
-    return batch_bytes + tiles(batch_bytes, config.frame_payload) * FRAME_BYTES
+    return batch_bytes + tiles(batch_bytes, config.frame_payload) * (FRAME_BYTES + FRAME_PAUSE)
 
 
 def at_clock(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from boards.board import board
 from host import bench
-from host.benchmarks import cycles, peers, speed
+from host.benchmarks import boards, cycles, peers, speed
 from host.benchmarks.report import Report
 from host.benchmarks.workload import (
     BATCH,
@@ -57,15 +58,30 @@ def test_a_line_is_found_again():
 
 def test_samples_a_second_at_a_clock_by_hand():
     workload = Workload(config=ECP5, network=dense(DIGITS))
-    # 32 x 65 bytes in five frames, with nine bytes around each.
-    assert speed.link_cycles(ECP5, 2080) == 2080 + 5 * 9
+    # 32 x 65 bytes in five frames, with nine bytes around each and a pause behind it.
+    assert speed.link_cycles(ECP5, 2080) == 2080 + 5 * 10
     found = [{"peer": "numpy", "samples_per_second": 5e5}]
     row = speed.at_clock(workload, 3200, 100, found)
     assert row["samples_per_second"] == row["samples_per_second_link"] == 1e6
     assert row["ratios"] == row["ratios_link"] == {"numpy": 2.0}
     bound = speed.at_clock(workload, 1600, 80, found)
     assert bound["samples_per_second"] == 1.6e6
-    assert bound["samples_per_second_link"] == pytest.approx(32 * 80e6 / 2125)
+    assert bound["samples_per_second_link"] == pytest.approx(32 * 80e6 / 2130)
+
+
+def test_samples_a_second_of_boards_by_hand():
+    small = boards.workload_of(board("icebreaker"))
+    assert small.network.sizes == cycles.SMALL and not small.config.cross_entropy
+    # 8 x 17 bytes in three frames, with nine bytes around each.
+    assert boards.line_bytes(small) == 136 + 27
+    found = [{"peer": "numpy", "samples_per_second": 5e5}]
+    row = boards.row("icebreaker", small, 1000, found)
+    assert row["compute"] == pytest.approx(8 * 30e6 / 1000) and not row["ratios"]
+    assert row["line"] == row["samples_per_second"] == pytest.approx(8 * 3e5 / 163)
+    large = boards.workload_of(board("ulx3s_85f"))
+    assert large == Workload(config=ECP5, network=dense(DIGITS))
+    row = boards.row("ulx3s_85f", large, 3200, found)
+    assert row["ratios"] == {"numpy": pytest.approx(row["compute"] / 5e5)}
 
 
 def test_commands_are_named_by_layer():

@@ -12,8 +12,11 @@ from boards.board import board
 from host import board_commands
 from host.cli import app
 from host.device import open_device
+from host.link_device import LinkDevice
+from host.serial_device import WINDOW
+from host.sim_device import SimulationTransport
 from host.virtual_board import Terminal, open_board
-from hw.isa import Region
+from hw.isa import CHECKSUM_BYTES, FRAME_HEADER_BYTES, Region, Register, SampleFormat
 from hw.uart import FRAME_BITS
 
 NAME = "icebreaker"
@@ -63,6 +66,37 @@ def test_words_return_and_every_byte_has_its_time(terminal: Terminal) -> None:
     moved = max(terminal.received - received, terminal.sent - sent)
     assert moved > 2 * len(words)
     assert took >= moved * FRAME_BITS * board(NAME).divisor
+
+
+def test_streaming_keeps_the_line_busy() -> None:
+    """A host that loses no time fills the line; in bit times, so that no machine is too slow."""
+    found = board(NAME)
+    config, byte_cycles = found.config, FRAME_BITS * found.divisor
+    features = config.lanes * 2
+    samples = config.input_tiles * config.lanes * config.batch_lanes // features
+    batch = bytes(2 * features * samples)
+
+    class Line(SimulationTransport):
+        window = WINDOW
+        sent = 0
+
+        def send(self, data: bytes) -> None:
+            self.sent += len(data)
+            super().send(data)
+
+    with open_board(NAME, report=print) as simulation:
+        line = Line(simulation)
+        device = LinkDevice(line, config)
+        wide = 1 << SampleFormat.WIDE_INPUT
+        device.write(Region.REGISTERS, Register.FEATURES, [features, 0, wide, features // 4])
+        before, line.sent = simulation.cycles, 0
+        device.stream(batch)
+        took = simulation.cycles - before
+        frames = -(-len(batch) // config.frame_payload)
+        assert line.sent == len(batch) + frames * (FRAME_HEADER_BYTES + CHECKSUM_BYTES)
+        share = line.sent * byte_cycles / took
+        print(f"{share:.1%} of the line's time, {len(batch) * byte_cycles / took:.1%} with samples")
+        assert share >= 0.9
 
 
 def test_an_unknown_board_is_refused() -> None:
