@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from host.serial_device import DEFAULT_BAUD
 from host.terminal import BAD, errors, explained, out
 
 if TYPE_CHECKING:
@@ -147,7 +146,9 @@ def devices(
     port: Annotated[
         list[str] | None, typer.Argument(help="Such as /dev/ttyUSB1; all there are if left out")
     ] = None,
-    baud: Annotated[int, typer.Option(help="Bits per second")] = DEFAULT_BAUD,
+    baud: Annotated[
+        list[int] | None, typer.Option(help="Bits per second; those of all boards if left out")
+    ] = None,
 ) -> None:
     """List the serial ports, and which build of a device answers there."""
     from host.devices import find, table
@@ -159,5 +160,7 @@ def devices(
             out.print("no serial ports: plug a board in, or see whether its driver is loaded")
             return
         with out.status("") as status:
-            found = list(find(asked, baud=baud, report=lambda port: status.update(Text(port))))
+            found = list(
+                find(asked, bauds=baud or (), report=lambda what: status.update(Text(what)))
+            )
         out.print(table(found))

@@ -1,6 +1,6 @@
 """Finds boards: which serial port has a device behind it, and which build it is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -26,11 +26,13 @@ class Found:
     Attributes
     ----------
     port: its name
-    identity: of the build that answers, or None
+    baud: the rate at which a build answers, or None
+    identity: of that build, or None
     what: that build in words, or why there is none
     """
 
     port: str
+    baud: int | None
     identity: bytes | None
     what: str
 
@@ -51,40 +53,51 @@ def build_name(identity: bytes) -> str:
     return "another build: other sources, or other sizes"
 
 
+def rates() -> tuple[int, ...]:
+    """The rates of all boards, in bits per second, the fastest first."""
+    return tuple(sorted({DEFAULT_BAUD, *(board(name).baud for name in names())}, reverse=True))
+
+
 def find(
     places: Iterable[str] | None = None,
     *,
-    baud: int = DEFAULT_BAUD,
-    report: Callable[[str], None] = lambda port: None,
+    bauds: Sequence[int] = (),
+    report: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Found]:
     """Ask at every serial port, one after the other.
 
     Parameters
     ----------
     places: the ports; all there are unless told
-    baud: bits per second
-    report: is told each port before it is asked
+    bauds: the rates to ask at, in bits per second; those of all boards unless told
+    report: is told each port and rate before it is asked
     """
     for port in ports() if places is None else places:
-        report(port)
-        yield _ask(port, baud)
+        yield _ask(port, bauds or rates(), report)
 
 
-def _ask(port: str, baud: int) -> Found:
-    try:
-        transport = SerialTransport(port, baud=baud, frame_payload=LONGEST_PAYLOAD)
+def _ask(port: str, bauds: Sequence[int], report: Callable[[str], None]) -> Found:
+    errors: dict[str, list[str]] = {}
+    for baud in bauds:
+        report(f"{port} at {baud:,} baud")
         try:
-            identity = ask_identity(transport)
-        finally:
-            transport.close()
-    except (DeviceError, FrameError) as error:
-        return Found(port, None, str(error))
-    return Found(port, identity, build_name(identity))
+            transport = SerialTransport(port, baud=baud, frame_payload=LONGEST_PAYLOAD)
+            try:
+                identity = ask_identity(transport)
+            finally:
+                transport.close()
+        except (DeviceError, FrameError) as error:
+            errors.setdefault(str(error), []).append(f"{baud:,}")
+        else:
+            return Found(port, baud, identity, build_name(identity))
+    reasons = [f"{error} (at {', '.join(bauds)} baud)" for error, bauds in errors.items()]
+    return Found(port, None, None, "; ".join(reasons))
 
 
 def table(found: Iterable[Found]) -> Table:
     """One row for each port."""
-    rows = Table("port", "build", "what", box=None, pad_edge=False)
+    rows = Table("port", "baud", "build", "what", box=None, pad_edge=False)
     for one in found:
-        rows.add_row(one.port, one.identity.hex() if one.identity else "-", one.what)
+        baud = f"{one.baud:,}" if one.baud else "-"
+        rows.add_row(one.port, baud, one.identity.hex() if one.identity else "-", one.what)
     return rows

@@ -170,12 +170,13 @@ def test_devices_are_found(terminal, monkeypatch):
     with simulated_line(CONFIG) as line:
         monkeypatch.setattr(serial_device, "ports", lambda: [])
         monkeypatch.setattr(board_commands, "out", Console(width=300))
-        found = CliRunner().invoke(app, ["devices", line.port, silent])
+        found = CliRunner().invoke(app, ["devices", line.port, silent, "--baud", "1000000"])
         assert found.exit_code == 0
         answered, unanswered = found.stdout.splitlines()[1:]
         identity = build_identity(CONFIG)
-        assert answered.split() == [line.port, identity.hex(), *build_name(identity).split()]
-        assert re.match(rf"{silent} +- +no intact answer .* within 0\.26 s", unanswered)
+        words = [line.port, "1,000,000", identity.hex(), *build_name(identity).split()]
+        assert answered.split() == words
+        assert re.match(rf"{silent} +- +- +no intact answer .* within 0\.26 s", unanswered)
 
 
 def test_no_port_is_no_error(monkeypatch):

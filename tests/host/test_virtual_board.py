@@ -49,8 +49,7 @@ def test_a_run_on_iris_is_goldens(terminal: Terminal, tmp_path) -> None:
 
 def test_devices_tells_the_board(terminal: Terminal, monkeypatch) -> None:
     monkeypatch.setattr(board_commands, "out", Console(width=200))
-    arguments = ["devices", terminal.port, "--baud", str(board(NAME).baud)]
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, ["devices", terminal.port])
     assert result.exit_code == 0 and "up5k-4x2" in result.output and NAME in result.output
 
 
