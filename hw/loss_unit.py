@@ -126,6 +126,9 @@ class LossUnit(wiring.Component):
         m = Module()
         m.submodules.walk = walk = self._walk
         m.submodules.tail = tail = self._tail
+        # The first busy cycle, long before there is something to count.
+        self._begun = Signal(name="begun")
+        m.d.sync += self._begun.eq(self.start & ~self.busy)
         for name in ("instruction", "start", "target_base"):
             m.d.comb += getattr(walk, name).eq(getattr(self, name))
         for region in LOSS_READS:
@@ -136,7 +139,7 @@ class LossUnit(wiring.Component):
         self._connect_lanes(m, steps)
         m.d.comb += [
             tail.step.eq(steps[-1]),
-            tail.clear.eq(self.start & ~self.busy),
+            tail.clear.eq(self._begun),
             tail.ragged_mask.eq(ragged_mask),
             tail.cross_entropy.eq(walk.cross_entropy),
             tail.shift.eq(walk.shift),
@@ -213,7 +216,7 @@ class LossUnit(wiring.Component):
         ]
         for lane, word in enumerate(tail.words):
             m.d.comb += port.data[lane].eq(word)
-        with m.If(self.start & ~self.busy):
+        with m.If(~self.busy):
             m.d.sync += [base.eq(i.dest_base), stride.eq(i.dest_outer)]
         with m.Elif(tail.valid & tail.last & tail.is_delta):
             m.d.sync += base.eq(base + stride)
@@ -232,7 +235,7 @@ class LossUnit(wiring.Component):
         hit = [lane.hit & bit & counting for lane, bit in zip(self._lanes, mask, strict=True)]
         m.d.sync += hits.eq(sum(hit))
         saturations = Signal(min(AMOUNT_BITS, SAMPLE_BITS + self.config.max_outputs.bit_length()))
-        with m.If(self.start & ~self.busy):
+        with m.If(self._begun):
             m.d.sync += [self.correct.eq(0), saturations.eq(0)]
         with m.Else():
             m.d.sync += [

@@ -114,15 +114,16 @@ class LossWalk(wiring.Component):
         now, class_number = Signal(LossPass), Signal(range(self.config.max_outputs))
         issue, last, tile_done = Signal(), Signal(), Signal()
         last_class = Signal.like(class_number)
+        # Between commands all is ready for the next one: `start` comes late and lets it go only.
         load = Signal()
-        m.d.comb += [load.eq(self.start & ~self.busy), last.eq(class_number == last_class)]
+        m.d.comb += [load.eq(~self.busy), last.eq(class_number == last_class)]
         with m.If(load):
             m.d.sync += last_class.eq(self.instruction.rows - 1)
         with m.Elif(issue):
             m.d.sync += class_number.eq(Mux(last, 0, class_number + 1))
         self._keep(m, load, now)
         final = self._tiles(m, load, tile_done, class_number)
-        self._sequence(m, load, now, issue, last, final, tile_done)
+        self._sequence(m, now, issue, last, final, tile_done)
 
         exponentials, step = Signal(), self.step
         m.d.comb += [
@@ -188,7 +189,6 @@ class LossWalk(wiring.Component):
     def _sequence(
         self,
         m: Module,
-        load: Signal,
         now: Signal,
         issue: Signal,
         last: Signal,
@@ -206,7 +206,7 @@ class LossWalk(wiring.Component):
             m.d.sync += count.eq(count - 1)
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(load):
+                with m.If(self.start):
                     m.d.sync += self.busy.eq(1)
                     m.next = "COLUMNS"
             with m.State("COLUMNS"):

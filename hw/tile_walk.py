@@ -138,18 +138,19 @@ class TileWalk(wiring.Component):
             self.interval.eq(Mux(self.gradient, self.intervals[1], self.intervals[0])),
         ]
         step_tile = Signal()
-        load = Signal()
-        m.d.comb += load.eq(self.ready & self.start)
-        with m.If(load):
-            m.d.sync += [command.eq(self.instruction), walking.eq(1)]
-        tiles_left = self._walk_tiles(m, command, load, step_tile)
-        self._walk_depth(m, command, load, walking, step_tile)
+        # Between commands all is ready for the next one: `start` comes late and lets it go only.
+        with m.If(~walking):
+            m.d.sync += command.eq(self.instruction)
+            with m.If(self.start):
+                m.d.sync += walking.eq(1)
+        tiles_left = self._walk_tiles(m, command, walking, step_tile)
+        self._walk_depth(m, command, walking, step_tile)
         with m.If(step_tile & ~tiles_left):
             m.d.sync += walking.eq(0)
         return m
 
     def _walk_depth(
-        self, m: Module, command: data.View, load: Signal, walking: Signal, step_tile: Signal
+        self, m: Module, command: data.View, walking: Signal, step_tile: Signal
     ) -> None:
         """The innermost loop: one read a cycle, the last one of a tile when it may come."""
         config = self.config
@@ -171,15 +172,15 @@ class TileWalk(wiring.Component):
         ]
         with m.If(cooldown != 0):
             m.d.sync += cooldown.eq(cooldown - 1)
-        with m.If(load | step_tile):
-            depth = Mux(load, self.instruction.depth, command.depth)
+        with m.If(~walking | step_tile):
+            depth = Mux(walking, command.depth, self.instruction.depth)
             m.d.sync += [
                 remaining.eq(depth),
                 final_step.eq(depth == 1),
                 self.first.eq(1),
                 self.index.eq(0),
             ]
-        with m.If(load & (cooldown < TILE_PREPARATION)):
+        with m.If(~walking & self.start & (cooldown < TILE_PREPARATION)):
             m.d.sync += cooldown.eq(TILE_PREPARATION)
         with m.Elif(step_tile):
             spacing = Mux(self.gradient, spacings[1] - 1, spacings[0] - 1)
@@ -199,7 +200,7 @@ class TileWalk(wiring.Component):
                 ]
 
     def _walk_tiles(
-        self, m: Module, command: data.View, load: Signal, step_tile: Signal
+        self, m: Module, command: data.View, walking: Signal, step_tile: Signal
     ) -> Signal:
         """The two outer loops: where the tile lies, and where the next one will.
 
@@ -257,7 +258,7 @@ class TileWalk(wiring.Component):
             "rows": i.rows,
             "columns": i.columns,
         }
-        with m.If(load):
+        with m.If(~walking):
             for name, value in begin.items():
                 m.d.sync += [now[name].eq(value), outer[name].eq(value)]
             m.d.sync += [self.left_tile.eq(i.left_base), self.right_tile.eq(i.right_base)]
