@@ -6,7 +6,7 @@
     host <--------> all of them, and the LFSRs
 """
 
-from amaranth.hdl import Module, Mux, Value, ValueLike
+from amaranth.hdl import Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 
@@ -42,7 +42,7 @@ class ParallelCore(wiring.Component):
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self.read_latency = TileMemory.READ_LATENCY
+        self.read_latency = 1 + TileMemory.READ_LATENCY
         self.memories = {
             region: TileMemory(
                 tiles=tiles,
@@ -61,7 +61,9 @@ class ParallelCore(wiring.Component):
         for region, memory in self.memories.items():
             m.submodules[region.name.lower()] = memory
         m.submodules.array = array = ArrayUnit(config=self.config)
-        m.submodules.loss = loss = LossUnit(config=self.config, read_latency=self.read_latency)
+        m.submodules.loss = loss = LossUnit(
+            config=self.config, read_latency=TileMemory.READ_LATENCY
+        )
         self._wire_array(m, array)
         self._wire_loss(m, loss, array)
         for own, report in zip(self.reports, (*array.reports, loss.report), strict=True):
@@ -137,11 +139,16 @@ class ParallelCore(wiring.Component):
             m, array.lfsr_read_data, self.read_latency - LfsrBank.READ_LATENCY
         )
         region = delayed(m, self.region, self.read_latency)
+        # From registers, as every memory looks at them: the address goes to all banks.
+        address, write_data = Signal.like(self.address), Signal.like(self.write_data)
+        m.d.sync += [address.eq(self.address), write_data.eq(self.write_data)]
         for each, memory in self.memories.items():
+            enable = Signal(name=f"write_{each.name.lower()}")
+            m.d.sync += enable.eq(self.write_enable & (self.region == each))
             m.d.comb += [
-                memory.host.address.eq(self.address),
-                memory.host.write_enable.eq(self.write_enable & (self.region == each)),
-                memory.host.write_data.eq(self.write_data),
+                memory.host.address.eq(address),
+                memory.host.write_enable.eq(enable),
+                memory.host.write_data.eq(write_data),
             ]
             word = Mux(region == each, memory.host.read_data, word)
         m.d.comb += self.read_data.eq(word)

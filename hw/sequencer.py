@@ -9,7 +9,7 @@ and `wait_loss` what must have finished before it starts. While a unit works, th
 is fetched already.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,7 +60,7 @@ class Sequencer(wiring.Component):
     """
 
     FETCH_LATENCY = INSTRUCTION_WORDS // FETCH_WORDS + 2
-    READ_LATENCY = 2
+    READ_LATENCY = 3
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
@@ -168,8 +168,9 @@ class Sequencer(wiring.Component):
         bank_bits = FETCH_WORDS.bit_length() - 1
         bank = self.program_address[:bank_bits]
         row = self.program_address[bank_bits:]
-        read_bank = Signal(bank_bits)
-        m.d.sync += read_bank.eq(bank)
+        # A bit of the bank's number chooses in each of two cycles, as a memory's words come late.
+        read_bank, chosen_bank = Signal(bank_bits), Signal(bank_bits)
+        m.d.sync += [read_bank.eq(bank), chosen_bank.eq(read_bank)]
         fetched = []
         for k in range(FETCH_WORDS):
             words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
@@ -181,9 +182,14 @@ class Sequencer(wiring.Component):
                 write.en.eq(self.program_write & (bank == k)),
                 read.addr.eq(Mux(self.running, fetch_address, row)),
             ]
-            with m.If(read_bank == k):
-                m.d.sync += self.program_read.eq(read.data)
             fetched.append(read.data)
+        halves = []
+        for half in range(FETCH_WORDS // 2):
+            words_of_half = Signal(WORD_BITS, name=f"read_{half}", reset_less=True)
+            low, high = fetched[2 * half : 2 * half + 2]
+            m.d.sync += words_of_half.eq(Mux(read_bank[0], high, low))
+            halves.append(words_of_half)
+        m.d.sync += self.program_read.eq(Array(halves)[chosen_bank[1:]])
         return fetched
 
     def _collect(

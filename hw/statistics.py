@@ -353,7 +353,7 @@ class Statistics(wiring.Component):
         counter = Mux(self._reporting, saturation, Cat(self._place, self._slot))
         m.d.comb += [
             own.eq(Mux(self.clearing, self._sweep, counter)),
-            read.addr.eq(Mux(self._read, self._address, own)),
+            read.addr.eq(Mux(self._read, self._address, counter)),
             total.eq(read_data + addend + self._carry),
             self._over.eq(total[WORD_BITS]),
             write.addr.eq(own),
