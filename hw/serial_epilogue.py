@@ -1,6 +1,6 @@
 """The epilogue of a serial device: one sum at a time becomes a word or a gradient.
 
-    sum --> [wide] --> >> shift --> [kept] --> + half --> [rounded] --> saturate, 0 --> [value]
+    sum --> [wide] --> >> shift --> [kept] --> + half --> [rounded] --> saturate --> [value] --> 0
                ^                                                           |
                +---- leaky ReLU: once more, with the leak's shift ---------+
 """
@@ -23,8 +23,8 @@ class SerialEpilogue(wiring.Component):
 
     Members
     -------
-    start: `total` is there; LATENCY or, of a leaking value, LEAKING_LATENCY cycles later `done`
-        is 1
+    start: `total` is there; LATENCY cycles later `done` is 1, BEND_LATENCY where the activation has
+        a bend, LEAKING_LATENCY where the value leaks
     opcode, activation, shift, leak_shift: as in the instruction; hold still
     total: In, with `start`
     positive: In, whether the stored output is above 0, from the cycle after `start` on
@@ -34,7 +34,8 @@ class SerialEpilogue(wiring.Component):
     """
 
     LATENCY = 4
-    LEAKING_LATENCY = 7
+    BEND_LATENCY = 5
+    LEAKING_LATENCY = 8
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
@@ -76,12 +77,11 @@ class SerialEpilogue(wiring.Component):
         narrowed = Signal(signed(GRADIENT_BITS))
         m.d.comb += narrowed.eq(Mux(exceeds, rail, rounded))
 
-        # From a register, as there is a memory before it.
-        bend, positive = Signal(), Signal()
-        m.d.sync += positive.eq(self.positive)
-        m.d.comb += bend.eq(
-            Mux(self.opcode == Opcode.BACKWARD, ~positive, narrowed[-1]) & ~gradient
-        )
+        # All from registers: what is bent, and whether, is known a cycle after what it is.
+        bends, positive = Signal(), Signal()
+        relu, leaky = (self.activation == k for k in (Activation.RELU, Activation.LEAKY_RELU))
+        m.d.sync += [positive.eq(self.positive), bends.eq(~gradient & (relu | leaky))]
+        bend = Mux(self.opcode == Opcode.BACKWARD, ~positive, self.value[-1])
         with m.FSM():
             with m.State("REST"):
                 with m.If(self.start):
@@ -92,14 +92,21 @@ class SerialEpilogue(wiring.Component):
             with m.State("ROUND"):
                 m.next = "LIMIT"
             with m.State("LIMIT"):
-                m.d.sync += [self.value.eq(narrowed), self.done.eq(1)]
-                m.next = "REST"
+                m.d.sync += [self.value.eq(narrowed), wide.eq(narrowed)]
                 with m.If(~leaking):
                     m.d.sync += self.saturated.eq(exceeds)
-                with m.If(bend & ~leaking & (self.activation == Activation.RELU)):
+                with m.If(bends & ~leaking):
+                    m.next = "BEND"
+                with m.Else():
+                    m.d.sync += self.done.eq(1)
+                    m.next = "REST"
+            with m.State("BEND"):
+                m.d.sync += self.done.eq(1)
+                m.next = "REST"
+                with m.If(bend & relu):
                     m.d.sync += self.value.eq(0)
-                with m.If(bend & ~leaking & (self.activation == Activation.LEAKY_RELU)):
-                    m.d.sync += [wide.eq(narrowed), leaking.eq(1), self.done.eq(0)]
+                with m.If(bend & leaky):
+                    m.d.sync += [leaking.eq(1), self.done.eq(0)]
                     m.next = "SHIFT"
         return m
 

@@ -3,7 +3,8 @@
 The stimuli and what they must become are those of `bench_epilogue`, column after column and of
 each column lane after lane. What is not looked at in a cycle is noise.
 
-Parameters: `config` (fields of a DeviceConfig), `latency` and `leaking_latency`, `seed`.
+Parameters: `config` (fields of a DeviceConfig), `latency`, `bend_latency` and `leaking_latency`,
+`seed`.
 """
 
 from dataclasses import dataclass
@@ -73,15 +74,18 @@ def sums_of(columns: Columns) -> Sums:
     linear = Columns(**{**vars(spread), "activation": np.full(count, Activation.LINEAR)})
     narrowed, _ = expect(linear, sigmoid=False)
     bend = np.where(spread.opcode == Opcode.BACKWARD, ~positive, narrowed[:, 0] < 0)
-    leaks = bend & (spread.opcode != Opcode.GRADIENT)
-    leaks &= spread.activation == Activation.LEAKY_RELU
+    bends = np.isin(spread.activation, (Activation.RELU, Activation.LEAKY_RELU))
+    bends &= spread.opcode != Opcode.GRADIENT
+    leaks = bend & bends & (spread.activation == Activation.LEAKY_RELU)
     return Sums(
         settings=np.stack([getattr(spread, name) for name in PORTS], axis=1),
         total=spread.accumulators[:, 0],
         positive=positive.astype(np.int64),
         result=result[:, 0],
         saturated=saturated,
-        latency=np.where(leaks, P["leaking_latency"], P["latency"]),
+        latency=np.select(
+            [leaks, bends], [P["leaking_latency"], P["bend_latency"]], P["latency"]
+        ),
     )
 
 
@@ -155,7 +159,7 @@ async def random_sums(dut: Any) -> None:
     random = await begin(dut)
     sums = sums_of(random_columns(random, 4000 // CONFIG.lanes, SHAPE))
     assert {0, 1} == set(sums.saturated.tolist())
-    assert len(set(sums.latency.tolist())) == 2
+    assert len(set(sums.latency.tolist())) == 3
     await check(dut, sums[:2000], random)
     await check(dut, sums[2000:], random, most=3)
 

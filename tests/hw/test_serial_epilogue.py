@@ -24,6 +24,7 @@ def test_equals_golden() -> None:
         parameters={
             "config": asdict(config),
             "latency": SerialEpilogue.LATENCY,
+            "bend_latency": SerialEpilogue.BEND_LATENCY,
             "leaking_latency": SerialEpilogue.LEAKING_LATENCY,
             "seed": SEED,
         },
@@ -38,4 +39,5 @@ def test_is_small() -> None:
 
 
 def test_latencies_are_stated() -> None:
-    assert (SerialEpilogue.LATENCY, SerialEpilogue.LEAKING_LATENCY) == (4, 7)
+    unit = SerialEpilogue
+    assert (unit.LATENCY, unit.BEND_LATENCY, unit.LEAKING_LATENCY) == (4, 5, 8)
