@@ -11,17 +11,21 @@ from host.network import dense
 from host.serial_device import BITS_PER_BYTE
 from hw.layout import tiles
 
+BATCHES = (32, 16, 8)
+
 
 def workload_of(found: Board) -> Workload:
-    """Digits where the board has room for them, otherwise what every board has room for."""
+    """Digits in the largest batch that the board has room for, or what every board has room for."""
     config = found.config
     digits = dense(DIGITS) if config.cross_entropy else classifier(*DIGITS)
-    workload = Workload(config=config, network=digits)
-    try:
-        workload.compiled()
-    except CompileError:
-        return Workload(config=config, network=classifier(*SMALL), batch=SMALL_BATCH)
-    return workload
+    for batch in BATCHES:
+        workload = Workload(config=config, network=digits, batch=batch)
+        try:
+            workload.compiled()
+        except CompileError:
+            continue
+        return workload
+    return Workload(config=config, network=classifier(*SMALL), batch=SMALL_BATCH)
 
 
 def line_bytes(workload: Workload) -> int:
@@ -60,6 +64,7 @@ def row(
     return {
         "board": name,
         "title": workload.title,
+        "batch": workload.batch,
         "megahertz": found.megahertz,
         "baud": found.baud,
         "cycles": cycles,
