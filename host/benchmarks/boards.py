@@ -49,9 +49,7 @@ def on_boards(measure: Measure, peers: list[dict[str, Any]]) -> list[dict[str, A
     return rows
 
 
-def row(
-    name: str, workload: Workload, cycles: int, peers: list[dict[str, Any]]
-) -> dict[str, Any]:
+def row(name: str, workload: Workload, cycles: int, peers: list[dict[str, Any]]) -> dict[str, Any]:
     """A board's samples a second from the cycles of a training step.
 
     `compute` is bound by the array alone, `line` by a serial line that is never idle; a board

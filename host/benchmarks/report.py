@@ -125,8 +125,8 @@ class Report:
         """Section 7."""
         self._heading("boards at their clocks: samples/s bound by the array, and by the line")
         peers = list(dict.fromkeys(peer for row in rows for peer in row["ratios"]))
-        columns = ("network", "batch", "MHz", "array", *[f"x {peer}" for peer in peers], "baud", "line")
-        table = _table("board", *columns)
+        times = [f"x {peer}" for peer in peers]
+        table = _table("board", "network", "batch", "MHz", "array", *times, "baud", "line")
         for row in rows:
             ratios = [f"{row['ratios'][p]:.2f}" if p in row["ratios"] else "" for p in peers]
             table.add_row(
