@@ -16,7 +16,7 @@ BOARD = Board(
     platform="icesugar:ICESugarPlatform",
     oscillator="clk12",
     oscillator_megahertz=12,
-    pll=Ice40PadPll(reference=12, divider=1, feedback=80, output=32),
+    pll=Ice40PadPll(reference=12, divider=1, feedback=72, output=32),
     baud=115_200,
     bridge="iCELink",
     bridge_baud=115_200,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from boards.catalogue import ulx3s_85f
+from boards.clocks import Ecp5Pll
 from hw.config import configuration
 
 BOARD = replace(
@@ -11,4 +12,5 @@ BOARD = replace(
     part="LFE5U-12F",
     config=configuration("ecp5-4x2"),
     platform="ulx3s:ULX3S_12F_Platform",
+    pll=Ecp5Pll(reference=25, divider=2, feedback=5, output=10),
 )
