@@ -14,10 +14,10 @@ ROOMS := $(wildcard hw sim host boards)
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all bench boards docs check clean
+.PHONY: help setup train test test-placement test-all bench boards docs check clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo "Variables: EXAMPLE=$(EXAMPLE) (of examples/), JOBS=$(JOBS), SEEDS=$(SEEDS), PYTHON=$(PYTHON)"
 
 setup: $(STAMP) ## install everything into .venv; nothing to do the second time
@@ -39,6 +39,9 @@ train: setup ## learn EXAMPLE on simulated gateware and prove every bit of the r
 
 test: setup ## run the tests, JOBS at a time, and list the slowest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 --durations=15
+
+test-placement: setup ## place and route a whole board
+	$(BIN)/python -m pytest -m placement
 
 test-all: setup ## run also the tests that take minutes each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 -m ''

@@ -11,7 +11,7 @@ from boards.report import Report, read_report
 
 NAME = "tang_nano_9k"
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.long]
+pytestmark = [pytest.mark.toolchain, pytest.mark.placement]
 
 
 @pytest.fixture(scope="module")
