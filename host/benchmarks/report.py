@@ -126,7 +126,7 @@ class Report:
         self._heading("boards at their clocks: samples/s bound by the array, and by the line")
         peers = list(dict.fromkeys(peer for row in rows for peer in row["ratios"]))
         times = [f"x {peer}" for peer in peers]
-        table = _table("board", "network", "batch", "MHz", "array", *times, "baud", "line")
+        table = _table("board", "network", "batch", "MHz", "array", *times, "line")
         for row in rows:
             ratios = [f"{row['ratios'][p]:.2f}" if p in row["ratios"] else "" for p in peers]
             table.add_row(
@@ -136,7 +136,6 @@ class Report:
                 f"{row['megahertz']:g}",
                 _count(round(row["compute"])),
                 *ratios,
-                _count(row["baud"]),
                 _count(round(row["line"])),
             )
         self._print(table)
