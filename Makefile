@@ -17,7 +17,7 @@ unexport MAKEFLAGS MFLAGS MAKELEVEL
 .PHONY: help setup train test test-placement test-all bench boards docs check clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 	@echo "Variables: EXAMPLE=$(EXAMPLE) (of examples/), JOBS=$(JOBS), SEEDS=$(SEEDS), PYTHON=$(PYTHON)"
 
 setup: $(STAMP) ## install everything into .venv; nothing to do the second time

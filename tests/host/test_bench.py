@@ -26,6 +26,7 @@ from host.network import dense
 from host.program import Mode
 from host.statistics import useful_macs
 from hw.config import CONFIGURATIONS, configuration
+from hw.link_executor import RequestExecutor
 
 ECP5 = configuration("ecp5-8x8")
 
@@ -58,6 +59,8 @@ def test_a_line_is_found_again():
 
 def test_samples_a_second_at_a_clock_by_hand():
     workload = Workload(config=ECP5, network=dense(DIGITS))
+    # What the gateware says of a frame, which the host may not import.
+    assert speed.FRAME_BYTES + speed.FRAME_PAUSE == RequestExecutor.OVERHEAD
     # 32 x 65 bytes in five frames, with nine bytes around each and a pause behind it.
     assert speed.link_cycles(ECP5, 2080) == 2080 + 5 * 10
     found = [{"peer": "numpy", "samples_per_second": 5e5}]
