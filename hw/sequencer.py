@@ -168,10 +168,10 @@ class Sequencer(wiring.Component):
         bank_bits = FETCH_WORDS.bit_length() - 1
         bank = self.program_address[:bank_bits]
         row = self.program_address[bank_bits:]
-        # A bit of the bank's number chooses in each of two cycles, as a memory's words come late.
-        read_bank, chosen_bank = Signal(bank_bits), Signal(bank_bits)
-        m.d.sync += [read_bank.eq(bank), chosen_bank.eq(read_bank)]
-        fetched = []
+        # A memory's words come late: they are kept first and chosen in the next cycle.
+        read_bank, kept_bank = Signal(bank_bits), Signal(bank_bits)
+        m.d.sync += [read_bank.eq(bank), kept_bank.eq(read_bank)]
+        fetched, kept = [], []
         for k in range(FETCH_WORDS):
             words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
             m.submodules[f"words_{k}"] = words
@@ -183,13 +183,9 @@ class Sequencer(wiring.Component):
                 read.addr.eq(Mux(self.running, fetch_address, row)),
             ]
             fetched.append(read.data)
-        halves = []
-        for half in range(FETCH_WORDS // 2):
-            words_of_half = Signal(WORD_BITS, name=f"read_{half}", reset_less=True)
-            low, high = fetched[2 * half : 2 * half + 2]
-            m.d.sync += words_of_half.eq(Mux(read_bank[0], high, low))
-            halves.append(words_of_half)
-        m.d.sync += self.program_read.eq(Array(halves)[chosen_bank[1:]])
+            kept.append(Signal(WORD_BITS, name=f"kept_{k}", reset_less=True))
+            m.d.sync += kept[k].eq(read.data)
+        m.d.sync += self.program_read.eq(Array(kept)[kept_bank])
         return fetched
 
     def _collect(
