@@ -15,7 +15,7 @@ from typing import Any
 
 from boards.board import board, names
 from boards.record import recorded
-from hw import isa
+from hw import isa, spiking
 
 BOARDS = Path(__file__).with_name("boards.md")
 BOARD_COLUMNS = ("board", "", "price", "configuration", "device, MHz", "serial line, baud")
@@ -39,6 +39,16 @@ ENUMS = (
     (isa.Error, "Errors"),
     (isa.Request, "Requests"),
     (isa.Status, "Answers"),
+    (spiking.Encoding, "Encodings"),
+    (spiking.Variable, "Variables of a population"),
+    (spiking.NeuronParameter, "Parameters of FIRE"),
+    (spiking.EncoderParameter, "Parameters of ENCODE"),
+    (spiking.SynapseParameter, "Parameters of PLASTICITY and SCALE"),
+    (spiking.ClimbingParameter, "Parameters of CLIMB"),
+    (spiking.FireFlag, "Flags of FIRE"),
+    (spiking.EncodeFlag, "Flags of ENCODE"),
+    (spiking.PlasticityFlag, "Flags of PLASTICITY"),
+    (spiking.ScaleFlag, "Flags of SCALE"),
 )
 
 
@@ -64,7 +74,7 @@ def table(columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[
 def page() -> str:
     """The whole page."""
     lines = ["# Commands, registers and packets", ""]
-    lines += ["Generated from `hw/isa.py` by `make docs`; edit it there.", ""]
+    lines += ["Generated from `hw/isa.py` and `hw/spiking.py` by `make docs`; edit it there.", ""]
     for enum, title in ENUMS:
         docs = member_docstrings(enum)
         lines += [f"## {title}", "", inspect.cleandoc(enum.__doc__ or ""), ""]

@@ -22,7 +22,7 @@ from host.named_board import named_configuration
 from host.run import Experiment, Outcome, ask, prepare, results, train, write_results
 from host.run_config import read_config
 from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
-from hw.isa import TILE_REGIONS, Region
+from hw.isa import MEMORY_REGIONS, Region
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -179,7 +179,7 @@ def _first_difference(
 
     for region, addresses in differing_words(left[1], right[1]):
         address = int(addresses[0])
-        if region in TILE_REGIONS:
+        if region in MEMORY_REGIONS:
             place = experiment.plan.compiled.memory.locate(region, address)
         else:
             place = describe_word(region, address)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from host.device import Device
 from host.network import CURVED, Network
 from hw.config import DeviceConfig, region_words
-from hw.isa import INPUT_BUFFERS, TILE_REGIONS, Loss, Region
+from hw.isa import INPUT_BUFFERS, MEMORY_REGIONS, Loss, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import Format
 
@@ -127,7 +127,7 @@ class MemoryMap:
 
     def extents(self) -> dict[Region, int]:
         """Words of each tile memory from address 0 to the last that a tensor uses."""
-        ends = dict.fromkeys(TILE_REGIONS, 0)
+        ends = dict.fromkeys(MEMORY_REGIONS, 0)
         for tensor in self:
             ends[tensor.region] = max(ends[tensor.region], tensor.start + tensor.words)
         return ends

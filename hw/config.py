@@ -47,6 +47,11 @@ class DeviceConfig:
     serial: whether results leave the array one by one, through a single lane of each unit behind
         it, and units take turns at the memories: half the cells, and a fraction of the speed
     frame_payload: most payload bytes of a frame, a power of two
+    supervised: whether there is an array, and what learns by backpropagation; without it none of
+        the options, and no tiles but those of weights, inputs and targets
+    state_rows: rows of L words of STATE, for populations of spiking neurons; 0: no spiking half
+    event_words: words of EVENTS, a multiple of L; 0 without a spiking half
+    expansion_inputs: most inputs that granule cells draw on, a power of two; 0: no granule cells
     """
 
     name: str
@@ -70,6 +75,10 @@ class DeviceConfig:
     epilogue_interval: int = 1
     serial: bool = False
     frame_payload: int = 512
+    supervised: bool = True
+    state_rows: int = 0
+    event_words: int = 0
+    expansion_inputs: int = 0
 
     def __post_init__(self) -> None:
         checks: list[tuple[str, bool, str]] = [
@@ -99,7 +108,10 @@ class DeviceConfig:
         for field in fields(self):
             if field.name.endswith("_tiles"):
                 tiles = getattr(self, field.name)
-                checks.append((field.name, 1 <= tiles <= 65535, "from 1 to 65535"))
+                if self.supervised or field.name not in SUPERVISED_TILES:
+                    checks.append((field.name, 1 <= tiles <= 65535, "from 1 to 65535"))
+                else:
+                    checks.append((field.name, tiles == 0, "0 without a supervised half"))
         if self.serial:
             checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
             for name in OPTIONS:
@@ -107,14 +119,46 @@ class DeviceConfig:
             for name in ("input_tiles", "target_tiles"):
                 tiles = getattr(self, name)
                 checks.append((name, _is_power_of_two(tiles), "a power of two in a serial device"))
-        else:
+        elif self.supervised:
             checks.append(("cross_entropy", self.cross_entropy, "on unless the device is serial"))
+        checks += self._spiking_checks()
         for name, holds, expected in checks:
             if not holds:
                 raise ValueError(
                     f"{name} of configuration {self.name!r} must be {expected}, "
                     f"not {getattr(self, name)!r}"
                 )
+
+    def _spiking_checks(self) -> list[tuple[str, bool, str]]:
+        checks = [
+            ("supervised", self.supervised or self.spiking, "on without a spiking half"),
+            ("state_rows", 0 <= self.state_rows <= 65535, "from 0 to 65535"),
+            ("state_rows", not (self.serial and self.spiking), "0 in a serial device"),
+            (
+                "event_words",
+                self.lanes <= self.event_words <= 65536 and self.event_words % self.lanes == 0
+                if self.spiking
+                else self.event_words == 0,
+                f"a multiple of lanes = {self.lanes} up to 65536, 0 without a spiking half",
+            ),
+            (
+                "expansion_inputs",
+                self.expansion_inputs == 0
+                or self.spiking
+                and _is_power_of_two(self.expansion_inputs)
+                and self.lanes <= self.expansion_inputs <= 4096,
+                f"0, or with a spiking half a power of two from {self.lanes} to 4096",
+            ),
+        ]
+        if not self.supervised:
+            for name in OPTIONS:
+                checks.append((name, not getattr(self, name), "off without a supervised half"))
+        return checks
+
+    @property
+    def spiking(self) -> bool:
+        """Whether there is a spiking half."""
+        return self.state_rows > 0
 
     @property
     def max_depth(self) -> int:
@@ -135,6 +179,9 @@ class DeviceConfig:
         return replace(self, family=family)
 
 
+SUPERVISED_TILES = ("activation_tiles", "output_tiles", "delta_tiles")
+"""Memories that backpropagation alone needs."""
+
 OPTIONS = {
     "momentum": "momentum",
     "sigmoid": "sigmoid and tanh",
@@ -146,6 +193,12 @@ OPTIONS = {
 def left_out(config: DeviceConfig) -> tuple[str, ...]:
     """What a device of this configuration cannot do and another can."""
     missing = [meaning for flag, meaning in OPTIONS.items() if not getattr(config, flag)]
+    if not config.spiking:
+        missing.append("spiking neurons")
+    elif not config.expansion_inputs:
+        missing.append("granule cells")
+    if not config.supervised:
+        return (*missing[len(OPTIONS) :], "backpropagation")
     if config.rate_width < WORD_BITS:
         missing.append(f"bits of a rate's mantissa below the upper {config.rate_width}")
     if config.serial:
@@ -294,6 +347,61 @@ CONFIGURATIONS = {
             update_interval=3,
             epilogue_interval=2,
         ),
+        DeviceConfig(
+            name="ecp5-8x8-spiking",
+            family="ecp5",
+            lanes=8,
+            batch_lanes=8,
+            accumulator_width=42,
+            weight_tiles=512,
+            input_tiles=256,
+            target_tiles=64,
+            activation_tiles=256,
+            output_tiles=64,
+            delta_tiles=256,
+            program_length=128,
+            state_rows=1024,
+            event_words=2048,
+            expansion_inputs=128,
+        ),
+        DeviceConfig(
+            name="ecp5-8-spiking",
+            family="ecp5",
+            lanes=8,
+            batch_lanes=2,
+            supervised=False,
+            weight_tiles=704,
+            input_tiles=256,
+            target_tiles=32,
+            activation_tiles=0,
+            output_tiles=0,
+            delta_tiles=0,
+            momentum=False,
+            sigmoid=False,
+            cross_entropy=False,
+            state_rows=1024,
+            event_words=4096,
+            expansion_inputs=128,
+        ),
+        DeviceConfig(
+            name="up5k-4-spiking",
+            family="ice40",
+            lanes=4,
+            batch_lanes=2,
+            supervised=False,
+            weight_tiles=128,
+            input_tiles=32,
+            target_tiles=16,
+            activation_tiles=0,
+            output_tiles=0,
+            delta_tiles=0,
+            momentum=False,
+            sigmoid=False,
+            cross_entropy=False,
+            frame_payload=64,
+            state_rows=256,
+            event_words=256,
+        ),
     )
 }
 
@@ -339,4 +447,6 @@ def region_words(config: DeviceConfig) -> dict[Region, int]:
         Region.PROGRAM: config.program_length * INSTRUCTION_WORDS,
         Region.LFSR: 2 * config.lanes,
         **tiles,
+        Region.STATE: config.state_rows * config.lanes,
+        Region.EVENTS: config.event_words,
     }

@@ -15,7 +15,7 @@ from amaranth.utils import ceil_log2
 from hw.activity import while_active
 from hw.array_unit import delayed
 from hw.config import DeviceConfig, region_words
-from hw.isa import COUNTERS, TILE_REGIONS, Control, Region, Register
+from hw.isa import COUNTERS, MEMORY_REGIONS, Control, Region, Register
 from hw.link import Link
 from hw.loader import Loader
 from hw.numbers import WORD_BITS
@@ -246,7 +246,7 @@ class Device(wiring.Component):
             (1, (Region.REGISTERS,), self._read_back(m, bus)),
             (Statistics.READ_LATENCY, (Region.COUNTERS,), statistics.word),
             (Sequencer.READ_LATENCY, (Region.PROGRAM,), sequencer.program_read),
-            (core.read_latency, (Region.LFSR, *TILE_REGIONS), core.read_data),
+            (core.read_latency, (Region.LFSR, *MEMORY_REGIONS), core.read_data),
         ]
         word: ValueLike = Const(0)
         region: Value = bus.region

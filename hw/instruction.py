@@ -22,9 +22,10 @@ def used_bits(config: DeviceConfig) -> dict[str, int]:
     """How many of a field's bits, from the lowest, a device of this configuration looks at.
 
     A length is at most `max_depth`: every one of a network is that of some dot product. A tile is
-    one of the largest memory's. The bits above are taken for 0.
+    one of the largest memory's, or a row of STATE. The bits above are taken for 0.
     """
     length = max(config.max_depth, config.max_outputs, config.program_length).bit_length()
-    tile = (max(region_tiles(config).values()) - 1).bit_length()
-    narrow = {**dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
+    tile = (max(config.state_rows, *region_tiles(config).values()) - 1).bit_length()
+    flags = {} if config.spiking else {"flags": 0}
+    narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
     return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}

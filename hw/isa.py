@@ -7,7 +7,7 @@ what stands here.
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
-VERSION = 1
+VERSION = 2
 
 # ---------------------------------------------------------------------------------------------
 # Instructions
@@ -35,7 +35,37 @@ class Opcode(IntEnum):
     one sample) times rows of INPUT or ACTIVATION (B features of one sample)."""
     LOSS = 7
     """Loss, correct answers and the output's DELTA from OUTPUT and TARGET."""
+    REPEAT = 8
+    """Jump to the instruction `rows` until it has been reached `columns` times: the time steps of a
+    sample. `step` counts them from 0; it is 0 again when the jumps end, and when a program starts.
+    """
+    RESET = 9
+    """Set to 0 the variables in `flags` of the population `dest_base` of `rows` neurons."""
+    ENCODE = 10
+    """A time step of `rows` inputs: spikes of the sample in front by the Encoding in `activation`,
+    into the list `gate`, and their traces in the population `dest_base`."""
+    EXPAND = 11
+    """Granule cells: `rows` cells of `depth` inputs of +1 or -1 each, out of `columns`; those that
+    reach their own threshold into the list `gate`, and ACTIVE or 0 into the vector `dest_base`."""
+    INTEGRATE = 12
+    """Add to the currents of the population `dest_base` of `rows` neurons the columns of WEIGHT
+    that the list `gate` names."""
+    FIRE = 13
+    """A time step of a population of `rows` leaky integrate-and-fire neurons; spikes into the list
+    `gate`."""
+    CLIMB = 14
+    """Climbing fibres: which of `rows` outputs are wrong about the class in TARGET, into the list
+    `gate`, and by what sign, into the coefficients of the population `dest_base`."""
+    PLASTICITY = 15
+    """Change the columns (flag BY_ROW: the rows) of WEIGHT that the list `gate` names by a
+    coefficient times the vector of traces at `right_base`."""
+    SCALE = 16
+    """Synaptic scaling: bring the norm of the rows of WEIGHT, of all or of those in the list
+    `gate`, to the same number."""
 
+
+SPIKING_OPCODES = tuple(Opcode(code) for code in range(Opcode.RESET, Opcode.SCALE + 1))
+"""Commands of the spiking half, which runs one at a time."""
 
 ARRAY_OPCODES = (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT)
 
@@ -89,15 +119,17 @@ FIELDS = (
     Field("opcode", 0, 0, 6, "what to do"),
     Field("wait_array", 0, 6, 2, "start when at most so many array commands are open; 3: any"),
     Field("wait_loss", 0, 8, 1, "start when the loss unit is idle"),
-    Field("activation", 0, 9, 3, "Activation, or Loss for the LOSS command"),
+    Field("activation", 0, 9, 3, "Activation; Loss of the LOSS command; Encoding of ENCODE"),
     Field("source", 0, 12, 1, "Source of the right operand"),
     Field("destination", 0, 13, 1, "Destination of FORWARD"),
     Field("use_momentum", 0, 14, 1, "GRADIENT: read and write MOMENTUM; otherwise v = g"),
     Field("class_target", 0, 15, 1, "LOSS: column 0 of TARGET is a class index, not a vector"),
     Field("shift", 1, 0, 6, "rounding right shift of the epilogue or of the loss unit's delta"),
-    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift"),
+    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift; PLASTICITY, EXPAND: a vector's "
+          "words of STATE are 2**leak_shift rows apart"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
+    Field("flags", 2, 6, 10, "of a command of the spiking half; bit v for variable v in RESET"),
     Field("rows", 3, 0, 16, "valid length of the L axis; classes in LOSS; where LOOP jumps"),
     Field("columns", 4, 0, 16, "valid length of the B axis; samples in ACQUIRE and LOSS"),
     Field("depth", 5, 0, 16, "length of the dot products"),
@@ -110,7 +142,8 @@ FIELDS = (
     Field("dest_base", 12, 0, 16, "first tile of the result"),
     Field("dest_outer", 13, 0, 16, "its tiles from one B-axis tile to the next"),
     Field("dest_inner", 14, 0, 16, "its tiles from one L-axis tile to the next"),
-    Field("gate", 15, 0, 16, "BACKWARD: first tile of ACTIVATION, strided as the result; LOSS: r"),
+    Field("gate", 15, 0, 16, "BACKWARD: first tile of ACTIVATION, strided as the result; LOSS: r; "
+          "spiking: first word of a list in EVENTS"),
 )
 
 INSTRUCTION_WORDS = 16
@@ -138,6 +171,7 @@ class Instruction:
     leak_shift: int = 0
     fraction: int = 0
     statistic: int = 0
+    flags: int = 0
     rows: int = 0
     columns: int = 0
     depth: int = 0
@@ -198,9 +232,14 @@ class Region(IntEnum):
     ACTIVATION = 8
     OUTPUT = 9
     DELTA = 10
+    STATE = 11
+    """Vectors of the spiking half, L words a row: populations, traces, parameters."""
+    EVENTS = 12
+    """Lists of spikes: how many, and then the number of every neuron."""
 
 
-TILE_REGIONS = tuple(Region(i) for i in range(Region.WEIGHT, Region.DELTA + 1))
+MEMORY_REGIONS = tuple(Region(i) for i in range(Region.WEIGHT, Region.EVENTS + 1))
+"""What commands work on."""
 
 
 class Register(IntEnum):

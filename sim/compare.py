@@ -21,7 +21,7 @@ from hw.isa import (
     COUNTER_WORDS,
     COUNTERS,
     INSTRUCTION_WORDS,
-    TILE_REGIONS,
+    MEMORY_REGIONS,
     Control,
     Instruction,
     Opcode,
@@ -122,7 +122,7 @@ def read_state(
     sizes = region_words(device.config)
     state = {
         region: device.read(region, 0, words)
-        for region in TILE_REGIONS
+        for region in MEMORY_REGIONS
         if (words := min(sizes[region], (extents or sizes).get(region, sizes[region])))
     }
     state[Region.LFSR] = device.read(Region.LFSR, 0, sizes[Region.LFSR])
@@ -280,7 +280,7 @@ class Lockstep:
             return
         region, addresses = differing[0]
         address = int(addresses[0])
-        signed = region in TILE_REGIONS
+        signed = region in MEMORY_REGIONS
         kind = np.int16 if signed else np.uint16
         values = [int(state[region].view(kind)[address]) for state in (first, second)]
         place = self.locate(region, address) if self.locate and signed else None

@@ -15,7 +15,7 @@ from host.samples import Samples
 from host.statistics import useful_macs
 from host.streaming import stop
 from hw.config import DeviceConfig, configuration, region_words
-from hw.isa import TILE_REGIONS, Control, Loss, Register
+from hw.isa import MEMORY_REGIONS, Control, Loss, Register
 from hw.numbers import WORD_BITS
 
 RULE = Rule(rate=2**-4, momentum=0.9)
@@ -95,4 +95,4 @@ def utilisation(workload: Workload, cycles: float, *, bias: bool = False) -> flo
 def memory_bits(config: DeviceConfig) -> int:
     """Bits of all tile memories."""
     words = region_words(config)
-    return sum(words[region] for region in TILE_REGIONS) * WORD_BITS
+    return sum(words[region] for region in MEMORY_REGIONS) * WORD_BITS

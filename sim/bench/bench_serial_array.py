@@ -19,8 +19,8 @@ from cocotb.triggers import Timer
 from hw.config import DeviceConfig
 from hw.isa import (
     ARRAY_OPCODES,
+    MEMORY_REGIONS,
     SATURATION_COUNTERS,
-    TILE_REGIONS,
     WEIGHT_STATISTICS,
     Activation,
     Destination,
@@ -71,7 +71,7 @@ class Bench:
 
     def fill(self, amplitude: int) -> None:
         """Random words everywhere."""
-        for region in TILE_REGIONS:
+        for region in MEMORY_REGIONS:
             image = self.golden.images[region]
             image[:] = self.random.integers(-amplitude, amplitude, image.shape)
         self.images = {region: image.copy() for region, image in self.golden.images.items()}

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hw.config import DeviceConfig, region_words
 from hw.isa import (
     ARRAY_OPCODES,
+    MEMORY_REGIONS,
     SATURATION_COUNTERS,
-    TILE_REGIONS,
+    SPIKING_OPCODES,
     Destination,
     Instruction,
     Loss,
@@ -25,6 +26,7 @@ from hw.numbers import GRADIENT_BITS, lfsr_seed
 from sim.golden import units
 from sim.golden.lfsr import LfsrBank
 from sim.golden.loader import GoldenLoader
+from sim.golden.spiking import GoldenSpiking
 
 Image = NDArray[np.int16]
 
@@ -44,6 +46,7 @@ class GoldenDatapath:
     registers: the value of each register
     randomness: the lanes' LFSRs
     loader: what fills INPUT and TARGET
+    step: the time step, as REPEAT counts it
     totals: the counters by name, and `saturations`, one a statistic
     """
 
@@ -52,7 +55,7 @@ class GoldenDatapath:
         words = region_words(config)
         self.images: dict[Region, Image] = {
             region: np.zeros((words[region] // config.lanes, config.lanes), np.int16)
-            for region in TILE_REGIONS
+            for region in MEMORY_REGIONS
         }
         self.registers = {register: 0 for register in Register}
         self.randomness = LfsrBank(
@@ -62,6 +65,8 @@ class GoldenDatapath:
         # Flat views of the images; `take` and assignment by index are fastest on these.
         self._flat = {region: image.reshape(-1) for region, image in self.images.items()}
         self._indices: dict[tuple[int, ...], NDArray[np.intp]] = {}
+        self.step = 0
+        self._spiking = GoldenSpiking(config, self.images, self.loader, self.randomness)
         self.clear_counters()
 
     @property
@@ -122,7 +127,7 @@ class GoldenDatapath:
     # Commands
 
     def command(self, i: Instruction) -> None:
-        """Carry out one of DATAPATH_OPCODES."""
+        """Carry out one of DATAPATH_OPCODES or SPIKING_OPCODES."""
         match i.opcode:
             case Opcode.FORWARD:
                 self._forward(i)
@@ -132,6 +137,14 @@ class GoldenDatapath:
                 self._gradient(i)
             case Opcode.LOSS:
                 self._loss(i)
+            case _ if i.opcode in SPIKING_OPCODES:
+                self._spike(i)
+
+    def _spike(self, i: Instruction) -> None:
+        counted = self._spiking.command(i, self.step)
+        for name in ("busy", "samples", "correct"):
+            self.totals[name] += getattr(counted, name)
+        self.saturations[i.statistic] += np.uint32(counted.saturations)
 
     def _forward(self, i: Instruction) -> None:
         """Y = f(W X): rows outputs, columns samples, depth inputs."""

@@ -136,6 +136,7 @@ class GoldenExecutor(GoldenDatapath):
         self.state, self.error = State.RUNNING, Error.NONE
         self.position = self.registers[Register.START]
         self.remaining = self.registers[Register.COUNT]
+        self.step = 0
 
     def advance(self) -> None:
         """Run until the program ends, halts, fails or waits for samples."""
@@ -180,6 +181,12 @@ class GoldenExecutor(GoldenDatapath):
                     self.position = i.rows
                     return True
                 self.remaining = 0
+            case Opcode.REPEAT:
+                if self.step + 1 < i.columns:
+                    self.step += 1
+                    self.position = i.rows
+                    return True
+                self.step = 0
             case Opcode.ACQUIRE:
                 if self.loader.front_samples is None:
                     return False

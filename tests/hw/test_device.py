@@ -24,7 +24,7 @@ from hw.isa import (
     ADDRESS_BYTES,
     COUNTERS,
     INPUT_BUFFERS,
-    TILE_REGIONS,
+    MEMORY_REGIONS,
     Activation,
     Control,
     Loss,
@@ -76,7 +76,7 @@ class Script:
         self.sequence = 0
         self.request("identity", Request.IDENTIFY, answer=self.identity)
         self.control(Control.CLEAR)
-        self.scramble(*TILE_REGIONS)
+        self.scramble(*MEMORY_REGIONS)
 
     def scramble(self, *regions: Region) -> None:
         """Write random words everywhere."""
