@@ -22,7 +22,7 @@ from hw.mac_array import MacArray
 from hw.statistics import ReportSignature, amount_bits
 from hw.tile_memory import TileMemory, TileRead, TileWrite
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
-from hw.update_unit import UpdateUnit
+from hw.update_unit import UpdateUnit, shared_lfsrs
 
 UPDATE_PORTS = (
     *("factor", "rate", "rate_shift", "decay", "decay_shift"),
@@ -96,6 +96,7 @@ class ArrayUnit(wiring.Component):
             interval=config.epilogue_interval,
         )
         self._update = UpdateUnit(config=config, read_latency=self._read_latency)
+        self._update_ports = (*UPDATE_PORTS, *(shared_lfsrs(config) if config.spiking else ()))
         tiles = region_tiles(config)
         members = {
             "instruction": In(INSTRUCTION),
@@ -112,7 +113,7 @@ class ArrayUnit(wiring.Component):
         for region in array_writes(config):
             signature = TileWrite(tiles=tiles[region], lanes=config.lanes)
             members[f"write_{region.name.lower()}"] = Out(signature)
-        for name in UPDATE_PORTS:
+        for name in self._update_ports:
             members[name] = self._update.signature.members[name]
         super().__init__(members)
 
@@ -272,7 +273,7 @@ class ArrayUnit(wiring.Component):
         ]
         for lane in range(self.config.lanes):
             m.d.comb += update.gradient[lane].eq(epilogue.gradients[lane])
-        for name in UPDATE_PORTS:
+        for name in self._update_ports:
             if self.signature.members[name].flow == In:
                 m.d.comb += getattr(update, name).eq(getattr(self, name))
             else:

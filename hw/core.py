@@ -5,7 +5,8 @@
     host's words <--------> +------+
 
 `hw.parallel_core` has a unit for each kind of command, which work at once on vectors of L words;
-`hw.serial_core` does one thing after the other, a word at a time, with a fraction of the cells.
+`hw.serial_core` does one thing after the other, a word at a time, with a fraction of the cells;
+`hw.spiking_core` has the spiking half alone.
 """
 
 from amaranth.lib import wiring
@@ -21,11 +22,12 @@ from hw.statistics import ReportSignature
 
 
 def reporters(config: DeviceConfig) -> int:
-    """How many units report saturations: LOSS, and those of the array's commands.
+    """How many units report saturations: those of the array's commands, LOSS, the spiking half.
 
-    In a serial core the latter report one after the other.
+    In a serial core the first ones report one after the other.
     """
-    return 1 + (1 if config.serial else len(WEIGHT_STATISTICS))
+    supervised = 1 + (1 if config.serial else len(WEIGHT_STATISTICS))
+    return config.supervised * supervised + config.spiking
 
 
 class CoreSignature(wiring.Signature):
@@ -38,6 +40,7 @@ class CoreSignature(wiring.Signature):
     array_busy: the array takes operands in this cycle
     loss_start, loss_busy: of LOSS
     loss_done, samples, correct, loss: a strobe, and what the command adds to these counters
+    spiking_start, spiking_busy, time_step: of the spiking half, where there is one
     front: which buffer of INPUT and TARGET commands read
     input, target: the loader's words
     factor, rate, rate_shift, decay, decay_shift: the registers of these names
@@ -54,6 +57,7 @@ class CoreSignature(wiring.Signature):
             )
             for name, tiles in (("input", config.input_tiles), ("target", config.target_tiles))
         }
+        spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
         super().__init__(
             {
                 "instruction": Out(INSTRUCTION),
@@ -68,6 +72,7 @@ class CoreSignature(wiring.Signature):
                 "correct": In(16),
                 "loss": In(64),
                 "front": Out(1),
+                **(spiking if config.spiking else {}),
                 **rows,
                 "factor": Out(WORD_BITS),
                 "rate": Out(WORD_BITS),

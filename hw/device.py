@@ -22,6 +22,7 @@ from hw.numbers import WORD_BITS
 from hw.parallel_core import ParallelCore
 from hw.sequencer import Sequencer
 from hw.serial_core import SerialCore
+from hw.spiking_core import SpikingCore
 from hw.statistics import Statistics
 
 UPDATE_REGISTERS = {
@@ -32,6 +33,16 @@ UPDATE_REGISTERS = {
     "decay_shift": Register.DECAY_SHIFT,
 }
 """Members of the core that are registers."""
+
+
+Core = ParallelCore | SerialCore | SpikingCore
+
+
+def core_of(config: DeviceConfig) -> Core:
+    """The core that a configuration asks for."""
+    if config.serial:
+        return SerialCore(config=config)
+    return ParallelCore(config=config) if config.supervised else SpikingCore(config=config)
 
 
 class Device(wiring.Component):
@@ -51,7 +62,7 @@ class Device(wiring.Component):
     def __init__(self, *, config: DeviceConfig, identity: bytes):
         self.config = config
         self.identity = identity
-        self._core = (SerialCore if config.serial else ParallelCore)(config=config)
+        self._core = core_of(config)
         others = (Statistics.READ_LATENCY, Sequencer.READ_LATENCY)
         self.read_latency = 1 + max(self._core.read_latency, *others)
         super().__init__(
@@ -139,7 +150,7 @@ class Device(wiring.Component):
         self,
         m: Module,
         sequencer: Sequencer,
-        core: ParallelCore | SerialCore,
+        core: Core,
         loader: Loader,
         statistics: Statistics,
         registers: dict[Register, Signal],
@@ -164,6 +175,12 @@ class Device(wiring.Component):
             core.loss_start.eq(sequencer.loss_start),
             core.front.eq(loader.front),
         ]
+        if self.config.spiking:
+            m.d.comb += [
+                core.spiking_start.eq(sequencer.spiking_start),
+                core.time_step.eq(sequencer.time_step),
+                sequencer.spiking_busy.eq(core.spiking_busy),
+            ]
         for name, register in UPDATE_REGISTERS.items():
             m.d.comb += getattr(core, name).eq(registers[register])
 
@@ -172,7 +189,7 @@ class Device(wiring.Component):
         m: Module,
         link: Link,
         loader: Loader,
-        core: ParallelCore | SerialCore,
+        core: Core,
         sequencer: Sequencer,
         registers: dict[Register, Signal],
     ) -> None:
@@ -197,7 +214,7 @@ class Device(wiring.Component):
         m: Module,
         statistics: Statistics,
         sequencer: Sequencer,
-        core: ParallelCore | SerialCore,
+        core: Core,
         control: dict[Control, Signal],
     ) -> None:
         words = {
@@ -226,7 +243,7 @@ class Device(wiring.Component):
         m: Module,
         bus: wiring.PureInterface,
         sequencer: Sequencer,
-        core: ParallelCore | SerialCore,
+        core: Core,
         statistics: Statistics,
     ) -> None:
         """Writes to and reads from every region; all words are brought to the same latency."""

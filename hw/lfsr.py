@@ -45,6 +45,7 @@ class LfsrBank(wiring.Component):
     """
 
     READ_LATENCY = 1
+    HOST_MEMBERS = ("address", "write", "write_data", "read_data")
 
     def __init__(self, *, lanes: int) -> None:
         if lanes < 2 or lanes & (lanes - 1):

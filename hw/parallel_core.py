@@ -1,21 +1,23 @@
 """The core of a large device: a memory for each region, and units that work at the same time.
 
-    array unit <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA
-    loss unit  <--> OUTPUT TARGET DELTA
-    loader -------> INPUT TARGET
-    host <--------> all of them, and the LFSRs
+    array unit   <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA
+    loss unit    <--> OUTPUT TARGET DELTA
+    spiking unit <--> WEIGHT INPUT TARGET STATE EVENTS    (where there is one)
+    loader ---------> INPUT TARGET
+    host <----------> all of them, and the LFSRs
 """
 
-from amaranth.hdl import Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
-from hw.array_unit import ArrayUnit, array_reads, array_writes, delayed
+from hw.array_unit import ArrayUnit, array_reads, array_writes
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
+from hw.core_ports import share, wire_host, wire_spiking
 from hw.isa import Region
-from hw.lfsr import LfsrBank
 from hw.loss_unit import LossUnit
+from hw.spiking_unit import SpikingUnit
 from hw.tile_memory import Access, TileMemory
 
 ROW, COLUMN = Access.ROW, Access.COLUMN
@@ -29,7 +31,7 @@ ACCESSES: dict[Region, tuple[tuple[Access, ...], tuple[Access, ...]]] = {
     Region.OUTPUT: ((COLUMN,), (ROW,)),
     Region.DELTA: ((ROW, COLUMN), (ROW, COLUMN)),
 }
-"""How the units read and write each memory."""
+"""How the units read and write each memory; the spiking unit also writes rows of WEIGHT."""
 
 
 class ParallelCore(wiring.Component):
@@ -49,7 +51,9 @@ class ParallelCore(wiring.Component):
                 rows=tile_rows(config, region),
                 lanes=config.lanes,
                 reads=ACCESSES[region][0],
-                writes=ACCESSES[region][1],
+                writes=(ROW, COLUMN)
+                if region == Region.WEIGHT and config.spiking
+                else ACCESSES[region][1],
             )
             for region, tiles in region_tiles(config).items()
             if tiles
@@ -64,91 +68,93 @@ class ParallelCore(wiring.Component):
         m.submodules.loss = loss = LossUnit(
             config=self.config, read_latency=TileMemory.READ_LATENCY
         )
-        self._wire_array(m, array)
-        self._wire_loss(m, loss, array)
-        for own, report in zip(self.reports, (*array.reports, loss.report), strict=True):
+        reports = [*array.reports, loss.report]
+        spiking = None
+        if self.config.spiking:
+            m.submodules.spiking = spiking = SpikingUnit(config=self.config)
+            reports.append(spiking.report)
+            self._wire_spiking(m, spiking, array)
+        self._wire_array(m, array, spiking)
+        self._wire_loss(m, loss, array, spiking)
+        for own, report in zip(self.reports, reports, strict=True):
             connect(m, flipped(own), report)
         for region, port in ((Region.INPUT, self.input), (Region.TARGET, self.target)):
             write = self.memories[region].write
             m.d.comb += [
                 getattr(write, name).eq(getattr(port, name)) for name in port.signature.members
             ]
-        self._wire_host(m, array)
+        hosts = {region: memory.host for region, memory in self.memories.items()}
+        if spiking is not None:
+            hosts |= {Region.STATE: spiking.state_host, Region.EVENTS: spiking.event_host}
+        wire_host(m, self, hosts, array, self.read_latency)
         return m
 
-    def _wire_array(self, m: Module, array: ArrayUnit) -> None:
+    def _wire_spiking(self, m: Module, spiking: SpikingUnit, array: ArrayUnit) -> None:
+        """Its command and its randomness; it has the memories while it is busy."""
+        wire_spiking(m, self, spiking)
+        m.d.comb += [
+            spiking.states.eq(array.lfsr_states),
+            array.lfsr_step.eq(spiking.lfsr_step),
+        ]
+
+    def _wire_array(self, m: Module, array: ArrayUnit, spiking: SpikingUnit | None) -> None:
         m.d.comb += [
             array.instruction.eq(self.instruction),
             array.start.eq(self.array_start),
             array.input_base.eq(Mux(self.front, self.config.input_tiles, 0)),
             self.array_ready.eq(array.ready),
             self.array_retire.eq(array.retire),
-            self.array_busy.eq(array.busy),
+            self.array_busy.eq(array.busy if spiking is None else array.busy | spiking.synapses),
             *(
                 getattr(array, name).eq(getattr(self, name))
                 for name in ("factor", "rate", "rate_shift", "decay", "decay_shift")
             ),
         ]
-        for region in array_reads(self.config):
-            if region != Region.DELTA:
-                port = getattr(array, f"read_{region.name.lower()}")
-                connect(m, port, self.memories[region].read)
-        for region in array_writes(self.config):
-            if region != Region.DELTA:
-                port = getattr(array, f"write_{region.name.lower()}")
-                connect(m, port, self.memories[region].write)
+        others = {}
+        if spiking is not None:
+            others = {
+                "read_weight": spiking.weight_read,
+                "write_weight": spiking.weight_write,
+                "read_input": spiking.input_read,
+            }
+        for kind, regions in (("read", array_reads), ("write", array_writes)):
+            for region in regions(self.config):
+                if region != Region.DELTA:
+                    name = f"{kind}_{region.name.lower()}"
+                    port, own = getattr(self.memories[region], kind), getattr(array, name)
+                    if name in others:
+                        share(m, port, others[name], own, spiking.busy)
+                    else:
+                        connect(m, own, port)
 
-    def _wire_loss(self, m: Module, loss: LossUnit, array: ArrayUnit) -> None:
+    def _wire_loss(
+        self, m: Module, loss: LossUnit, array: ArrayUnit, spiking: SpikingUnit | None
+    ) -> None:
         """The loss unit's memories; it shares DELTA with the array, a command at a time."""
         m.d.comb += [
             loss.instruction.eq(self.instruction),
             loss.start.eq(self.loss_start),
             loss.target_base.eq(Mux(self.front, self.config.target_tiles, 0)),
             self.loss_busy.eq(loss.busy),
+            self.loss.eq(loss.loss),
             self.loss_done.eq(loss.done),
             self.samples.eq(loss.samples),
             self.correct.eq(loss.correct),
-            self.loss.eq(loss.loss),
         ]
+        if spiking is not None:
+            m.d.comb += [
+                self.loss_done.eq(loss.done | spiking.counted),
+                self.samples.eq(Mux(spiking.counted, 1, loss.samples)),
+                self.correct.eq(Mux(spiking.counted, spiking.correct, loss.correct)),
+                self.loss.eq(Mux(spiking.counted, 0, loss.loss)),
+            ]
         connect(m, loss.read_output, self.memories[Region.OUTPUT].read)
-        connect(m, loss.read_target, self.memories[Region.TARGET].read)
+        target = self.memories[Region.TARGET].read
+        if spiking is None:
+            connect(m, loss.read_target, target)
+        else:
+            share(m, target, spiking.target_read, loss.read_target, spiking.busy)
         delta = self.memories[Region.DELTA]
         read, write = loss.read_delta, loss.write_delta
-        for port, user, other, active in (
-            (delta.read, read, array.read_delta, read.enable),
-            (delta.write, write, array.write_delta, write.mask.any()),
-        ):
-            for name, member in port.signature.members.items():
-                if member.flow == In:
-                    chosen = Mux(
-                        active, Value.cast(getattr(user, name)), Value.cast(getattr(other, name))
-                    )
-                    m.d.comb += Value.cast(getattr(port, name)).eq(chosen)
-                else:
-                    words = getattr(port, name)
-                    m.d.comb += [getattr(user, name).eq(words), getattr(other, name).eq(words)]
-
-    def _wire_host(self, m: Module, array: ArrayUnit) -> None:
-        """The LFSRs' words wait for as long as the memories' take."""
-        m.d.comb += [
-            array.lfsr_address.eq(self.address),
-            array.lfsr_write.eq(self.write_enable & (self.region == Region.LFSR)),
-            array.lfsr_write_data.eq(self.write_data),
-        ]
-        word: ValueLike = delayed(
-            m, array.lfsr_read_data, self.read_latency - LfsrBank.READ_LATENCY
-        )
-        region = delayed(m, self.region, self.read_latency)
-        # From registers, as every memory looks at them: the address goes to all banks.
-        address, write_data = Signal.like(self.address), Signal.like(self.write_data)
-        m.d.sync += [address.eq(self.address), write_data.eq(self.write_data)]
-        for each, memory in self.memories.items():
-            enable = Signal(name=f"write_{each.name.lower()}")
-            m.d.sync += enable.eq(self.write_enable & (self.region == each))
-            m.d.comb += [
-                memory.host.address.eq(address),
-                memory.host.write_enable.eq(enable),
-                memory.host.write_data.eq(write_data),
-            ]
-            word = Mux(region == each, memory.host.read_data, word)
-        m.d.comb += self.read_data.eq(word)
+        share(m, delta.read, read, array.read_delta, read.enable)
+        share(m, delta.write, write, array.write_delta, write.mask.any())

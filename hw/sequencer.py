@@ -1,25 +1,27 @@
 """Executes the program: fetches instructions and hands them to the units.
 
-    host words --> program memory --4 words a cycle--> instruction --+--> array   start, pending
-                        ^                                            +--> loss    start, busy
-       START, COUNT --> position, remaining <-- LOOP                 +--> loader  full, release
+    host words --> program memory --4 words a cycle--> instruction --+--> array    start, pending
+                        ^                                            +--> loss     start, busy
+       START, COUNT --> position, remaining <-- LOOP                 +--> spiking  start, busy
+                        position, step <------- REPEAT               +--> loader   full, release
 
 The array and the loss unit work on their own once started; an instruction says with `wait_array`
 and `wait_loss` what must have finished before it starts. While a unit works, the next instruction
 is fetched already.
 """
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
-from hw.instruction import INSTRUCTION, used_bits
+from hw.instruction import INSTRUCTION, offered_opcodes, used_bits
 from hw.isa import (
     ARRAY_OPCODES,
     FIELDS,
     INSTRUCTION_WORDS,
     NO_WAIT,
+    SPIKING_OPCODES,
     Error,
     Field,
     Opcode,
@@ -51,6 +53,8 @@ class Sequencer(wiring.Component):
     instruction: the one being dispatched
     array_start, array_ready, array_retire: dispatch, whether another fits, one has finished
     loss_start, loss_busy
+    spiking_start, spiking_busy: of the spiking half, where there is one
+    time_step: as REPEAT counts it
     adding: what a LOSS reported is not all in the counters yet: no other one starts
     counting: what some command reported is not: no program ends
     full, samples, release, clear: the loader's front buffer
@@ -66,6 +70,7 @@ class Sequencer(wiring.Component):
         self.config = config
         self.position_bits = config.program_length.bit_length()
         words = config.program_length * INSTRUCTION_WORDS
+        spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
         super().__init__(
             {
                 "run": In(1),
@@ -83,6 +88,7 @@ class Sequencer(wiring.Component):
                 "array_retire": In(1),
                 "loss_start": Out(1),
                 "loss_busy": In(1),
+                **(spiking if config.spiking else {}),
                 "adding": In(1),
                 "counting": In(1),
                 "full": In(1),
@@ -109,11 +115,14 @@ class Sequencer(wiring.Component):
         pending = Signal(range(NO_WAIT + 1))
         m.d.sync += pending.eq(pending + self.array_start - self.array_retire)
         idle, stepping, stopping, settled = Signal(), Signal(), Signal(), Signal(State)
-        m.d.comb += idle.eq(self.array_ready & (pending == 0) & ~self.loss_busy & ~self.counting)
+        spiking_busy = self.spiking_busy if self.config.spiking else Const(0)
+        working = ~self.array_ready | (pending != 0) | self.loss_busy | spiking_busy
+        m.d.comb += idle.eq(~working & ~self.counting)
         m.d.comb += self.running.eq(self.state == State.RUNNING)
         with m.If(self.stop & self.running):
             m.d.sync += stopping.eq(1)
 
+        self._next_step = Signal(16, init=1)
         count = Signal(range(self.FETCH_LATENCY + 1))
         with m.FSM():
             with m.State("REST"):
@@ -131,6 +140,8 @@ class Sequencer(wiring.Component):
                             self.position.eq(self.first),
                             self.remaining.eq(self.count),
                         ]
+                        if self.config.spiking:
+                            m.d.sync += [self.time_step.eq(0), self._next_step.eq(1)]
                     m.next = "LOCATE"
             with m.State("LOCATE"):
                 m.d.sync += count.eq(0)
@@ -210,13 +221,7 @@ class Sequencer(wiring.Component):
     ) -> None:
         """Start the instruction once what it waits for has finished."""
         i = self.instruction
-        array_free, loss_free = Signal(), Signal()
-        m.d.comb += [
-            array_free.eq(
-                (pending <= i.wait_array) & (pending != NO_WAIT) & self.array_ready
-            ),
-            loss_free.eq(~self.loss_busy | ~i.wait_loss),
-        ]
+        offered = offered_opcodes(self.config)
         with m.Switch(i.opcode):
             with m.Case(Opcode.END):
                 m.d.sync += settled.eq(State.IDLE)
@@ -241,17 +246,54 @@ class Sequencer(wiring.Component):
                 with m.If(self.array_ready & ~self.loss_busy):
                     m.d.comb += self.release.eq(1)
                     self._advance(m)
-            with m.Case(*ARRAY_OPCODES):
-                with m.If(array_free & loss_free):
-                    m.d.comb += self.array_start.eq(1)
-                    self._started(m)
-            with m.Case(Opcode.LOSS):
-                with m.If((pending <= i.wait_array) & ~self.loss_busy & ~self.adding):
-                    m.d.comb += self.loss_start.eq(1)
-                    self._started(m)
+            if self.config.supervised:
+                self._dispatch_supervised(m, pending)
+            if self.config.spiking:
+                self._dispatch_spiking(m, idle, offered)
             with m.Default():
                 m.d.sync += [self.error.eq(Error.UNKNOWN_OPCODE), settled.eq(State.FAILED)]
                 m.next = "SETTLE"
+
+    def _dispatch_supervised(self, m: Module, pending: Signal) -> None:
+        i = self.instruction
+        array_free, loss_free = Signal(), Signal()
+        m.d.comb += [
+            array_free.eq(
+                (pending <= i.wait_array) & (pending != NO_WAIT) & self.array_ready
+            ),
+            loss_free.eq(~self.loss_busy | ~i.wait_loss),
+        ]
+        with m.Case(*ARRAY_OPCODES):
+            with m.If(array_free & loss_free):
+                m.d.comb += self.array_start.eq(1)
+                self._started(m)
+        with m.Case(Opcode.LOSS):
+            with m.If((pending <= i.wait_array) & ~self.loss_busy & ~self.adding):
+                m.d.comb += self.loss_start.eq(1)
+                self._started(m)
+
+    def _dispatch_spiking(self, m: Module, idle: Signal, offered: frozenset[Opcode]) -> None:
+        """The spiking half has the device to itself, and its command's fields until it ends."""
+        i = self.instruction
+        with m.Case(Opcode.REPEAT):
+            with m.If(self._next_step < i.columns):
+                m.d.sync += [
+                    self.time_step.eq(self._next_step),
+                    self._next_step.eq(self._next_step + 1),
+                    self.position.eq(i.rows),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    self.time_step.eq(0),
+                    self._next_step.eq(1),
+                    self.position.eq(self.position + 1),
+                ]
+            m.next = "ADVANCE"
+        with m.Case(*(opcode for opcode in SPIKING_OPCODES if opcode in offered)):
+            with m.If(idle):
+                m.d.comb += self.spiking_start.eq(1)
+                self._advance(m)
+                m.next = "COMPLETE"
 
     def _started(self, m: Module) -> None:
         """Go on; in a serial device only when the command has ended, which needs its fields."""

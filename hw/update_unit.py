@@ -23,7 +23,7 @@ from amaranth.utils import bits_for
 
 from hw.activity import while_active
 from hw.config import DeviceConfig
-from hw.lfsr import LfsrBank, preceding
+from hw.lfsr import STATE_BITS, LfsrBank, preceding
 from hw.multiplier import Multiplier
 from hw.numbers import GRADIENT_BITS, GRADIENT_GUARD_BITS, UPDATE_FRACTION_BITS, WORD_BITS
 from hw.update_schedule import Kept, Line, Schedule
@@ -55,6 +55,14 @@ def _column_members(config: DeviceConfig) -> dict:
     }
 
 
+def shared_lfsrs(config: DeviceConfig) -> dict[str, wiring.Member]:
+    """Members by which another unit steps and sees a unit's LFSRs."""
+    return {
+        "lfsr_step": In(1),
+        "lfsr_states": Out(data.ArrayLayout(STATE_BITS, config.lanes)),
+    }
+
+
 class UpdateUnit(wiring.Component):
     """Momentum and weights of L synapses from their gradients, a column at a time.
 
@@ -83,6 +91,7 @@ class UpdateUnit(wiring.Component):
     momentum_saturations, weight_saturations: how many lanes of it saturated; valid with `done`
     lfsr_address, lfsr_write, lfsr_write_data, lfsr_read_data: as LfsrBank, while no vector is
         under way
+    lfsr_step, lfsr_states: likewise, where there is a spiking half, which draws from the same LFSRs
 
     Attributes
     ----------
@@ -127,6 +136,7 @@ class UpdateUnit(wiring.Component):
                 "lfsr_write": In(1),
                 "lfsr_write_data": In(WORD_BITS),
                 "lfsr_read_data": Out(WORD_BITS),
+                **(shared_lfsrs(config) if config.spiking else {}),
             }
         )
 
@@ -139,8 +149,12 @@ class UpdateUnit(wiring.Component):
         when = self.schedule
         vector = self._enter(m, line)
         outer.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes)
+        step = self._now(line, vector, when.ADVANCE)
+        if self.config.spiking:
+            step = step | self.lfsr_step
+            m.d.comb += self.lfsr_states.eq(lfsr.states)
         m.d.comb += [
-            lfsr.step.eq(self._now(line, vector, when.ADVANCE)),
+            lfsr.step.eq(step),
             lfsr.address.eq(self.lfsr_address),
             lfsr.write.eq(self.lfsr_write),
             lfsr.write_data.eq(self.lfsr_write_data),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import DeviceConfig
+from hw.instruction import offered_opcodes
 from hw.isa import (
     COUNTER_WORDS,
     COUNTERS,
@@ -46,6 +47,7 @@ class GoldenExecutor(GoldenDatapath):
         self.position = 0
         self.remaining = 0
         self._stepping = False
+        self._offered = offered_opcodes(config)
         self._decoded: dict[bytes, Instruction] = {}
         self._rows: dict[int, tuple[bytes, list[Instruction]]] = {}
 
@@ -158,13 +160,20 @@ class GoldenExecutor(GoldenDatapath):
         words = self.program[position].tobytes()
         instruction = self._decoded.get(words)
         if instruction is None:
-            try:
-                instruction = Instruction.decode(self.program[position].tolist())
-            except ValueError:
+            instruction = self._decode(position)
+            if instruction is None:
                 self._fail(Error.UNKNOWN_OPCODE)
                 return None
             self._decoded[words] = instruction
         return instruction
+
+    def _decode(self, position: int) -> Instruction | None:
+        """The instruction at `position`, None where the device does not know it."""
+        try:
+            instruction = Instruction.decode(self.program[position].tolist())
+        except ValueError:
+            return None
+        return instruction if instruction.opcode in self._offered else None
 
     def _fail(self, error: Error) -> None:
         self.state, self.error = State.FAILED, error
@@ -216,11 +225,8 @@ class GoldenExecutor(GoldenDatapath):
         """Where the datapath commands from `position` on end, and these."""
         commands = []
         while position < self.config.program_length:
-            try:
-                command = Instruction.decode(self.program[position].tolist())
-            except ValueError:
-                break
-            if command.opcode not in DATAPATH_OPCODES:
+            command = self._decode(position)
+            if command is None or command.opcode not in DATAPATH_OPCODES:
                 break
             commands.append(command)
             position += 1

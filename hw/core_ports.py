@@ -1,0 +1,79 @@
+"""Who has which port of a core's memories: units that take turns, and the host."""
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from hw.array_unit import delayed
+from hw.isa import Region
+from hw.lfsr import LfsrBank
+from hw.spiking_unit import SpikingUnit
+
+
+def share(
+    m: Module,
+    port: wiring.PureInterface,
+    user: wiring.PureInterface,
+    other: wiring.PureInterface,
+    active: Value,
+) -> None:
+    """Give a memory's port to `user` while `active`, and else to `other`; both see its words."""
+    for name, member in port.signature.members.items():
+        if member.flow == In:
+            chosen = Mux(active, Value.cast(getattr(user, name)), Value.cast(getattr(other, name)))
+            m.d.comb += Value.cast(getattr(port, name)).eq(chosen)
+        else:
+            words = getattr(port, name)
+            m.d.comb += [getattr(user, name).eq(words), getattr(other, name).eq(words)]
+
+
+def wire_spiking(m: Module, core: wiring.Component, spiking: SpikingUnit) -> None:
+    """The spiking half's command, the time step and the buffer in front."""
+    config = spiking.config
+    m.d.comb += [
+        spiking.instruction.eq(core.instruction),
+        spiking.start.eq(core.spiking_start),
+        spiking.step.eq(core.time_step),
+        spiking.input_base.eq(Mux(core.front, config.input_tiles, 0)),
+        spiking.target_base.eq(Mux(core.front, config.target_tiles, 0)),
+        core.spiking_busy.eq(spiking.busy),
+    ]
+
+
+def wire_host(
+    m: Module,
+    core: wiring.Component,
+    memories: Mapping[Region, wiring.PureInterface],
+    lfsrs: wiring.PureInterface,
+    read_latency: int,
+) -> None:
+    """The host's port of every memory, and of the LFSRs, whose words wait for the memories'.
+
+    Parameters
+    ----------
+    core: a component of hw.core.CoreSignature
+    memories: signatures hw.tile_memory.TileHost, all of the latency read_latency - 1
+    lfsrs: with members lfsr_address, lfsr_write, lfsr_write_data, lfsr_read_data
+    """
+    m.d.comb += [
+        lfsrs.lfsr_address.eq(core.address),
+        lfsrs.lfsr_write.eq(core.write_enable & (core.region == Region.LFSR)),
+        lfsrs.lfsr_write_data.eq(core.write_data),
+    ]
+    word: ValueLike = delayed(m, lfsrs.lfsr_read_data, read_latency - LfsrBank.READ_LATENCY)
+    region = delayed(m, core.region, read_latency)
+    # From registers, as every memory looks at them: the address goes to all banks.
+    address, write_data = Signal.like(core.address), Signal.like(core.write_data)
+    m.d.sync += [address.eq(core.address), write_data.eq(core.write_data)]
+    for each, host in memories.items():
+        enable = Signal(name=f"write_{each.name.lower()}")
+        m.d.sync += enable.eq(core.write_enable & (core.region == each))
+        m.d.comb += [
+            host.address.eq(address),
+            host.write_enable.eq(enable),
+            host.write_data.eq(write_data),
+        ]
+        word = Mux(region == each, host.read_data, word)
+    m.d.comb += core.read_data.eq(word)
