@@ -35,7 +35,7 @@ def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
     """The commands that a device of this configuration knows."""
     missing: set[Opcode] = set()
     if not config.supervised:
-        missing.update((*ARRAY_OPCODES, Opcode.LOSS))
+        missing.update((*ARRAY_OPCODES, Opcode.LOSS, Opcode.RESPOND))
     if not config.spiking:
         missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
     if not config.expansion_inputs:

@@ -62,10 +62,13 @@ class Opcode(IntEnum):
     SCALE = 16
     """Synaptic scaling: bring the norm of the rows of WEIGHT, of all or of those in the list
     `gate`, to the same number."""
+    RESPOND = 17
+    """What `rows` leaky integrate-and-fire neurons make of a constant current in `depth` time
+    steps, for `columns` samples: spikes and pseudo-derivatives, both in ACTIVATION."""
 
 
-SPIKING_OPCODES = tuple(Opcode(code) for code in range(Opcode.RESET, Opcode.SCALE + 1))
-"""Commands of the spiking half, which runs one at a time."""
+SPIKING_OPCODES = tuple(Opcode(code) for code in range(Opcode.RESET, Opcode.RESPOND + 1))
+"""Commands that have the device to themselves; one runs at a time."""
 
 ARRAY_OPCODES = (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT)
 
@@ -78,6 +81,8 @@ class Activation(IntEnum):
     LEAKY_RELU = 2
     SIGMOID = 3
     TANH = 4
+    SURROGATE = 5
+    """FORWARD: as linear; BACKWARD: the gate's words are the slopes themselves, in u0.15."""
 
 
 class Loss(IntEnum):
@@ -125,7 +130,7 @@ FIELDS = (
     Field("use_momentum", 0, 14, 1, "GRADIENT: read and write MOMENTUM; otherwise v = g"),
     Field("class_target", 0, 15, 1, "LOSS: column 0 of TARGET is a class index, not a vector"),
     Field("shift", 1, 0, 6, "rounding right shift of the epilogue or of the loss unit's delta"),
-    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift; PLASTICITY, EXPAND: a vector's "
+    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift; RESPOND: leak; PLASTICITY, EXPAND: a vector's "
           "words of STATE are 2**leak_shift rows apart"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
@@ -143,7 +148,7 @@ FIELDS = (
     Field("dest_outer", 13, 0, 16, "its tiles from one B-axis tile to the next"),
     Field("dest_inner", 14, 0, 16, "its tiles from one L-axis tile to the next"),
     Field("gate", 15, 0, 16, "BACKWARD: first tile of ACTIVATION, strided as the result; LOSS: r; "
-          "spiking: first word of a list in EVENTS"),
+          "spiking: first word of a list in EVENTS; RESPOND: threshold"),
 )
 
 INSTRUCTION_WORDS = 16

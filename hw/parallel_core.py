@@ -122,7 +122,7 @@ class ParallelCore(wiring.Component):
                 if region != Region.DELTA:
                     name = f"{kind}_{region.name.lower()}"
                     port, own = getattr(self.memories[region], kind), getattr(array, name)
-                    if name in others:
+                    if spiking is not None and name in others:
                         share(m, port, others[name], own, spiking.busy)
                     else:
                         connect(m, own, port)

@@ -22,7 +22,7 @@ from hw.isa import (
     Source,
 )
 from hw.layout import TensorLayout, tiles
-from hw.numbers import GRADIENT_BITS, lfsr_seed
+from hw.numbers import GRADIENT_BITS, WORD_MAX, lfsr_seed
 from sim.golden import units
 from sim.golden.lfsr import LfsrBank
 from sim.golden.loader import GoldenLoader
@@ -137,6 +137,8 @@ class GoldenDatapath:
                 self._gradient(i)
             case Opcode.LOSS:
                 self._loss(i)
+            case Opcode.RESPOND:
+                self._respond(i)
             case _ if i.opcode in SPIKING_OPCODES:
                 self._spike(i)
 
@@ -224,6 +226,24 @@ class GoldenDatapath:
             vector = block * batch_lanes * row_tiles + (r // lanes) * width + c % batch_lanes
             order = self._indices[rows, columns] = vector * lanes + r % lanes
         return self.randomness.advance(row_tiles * columns).reshape(-1).take(order)
+
+    def _respond(self, i: Instruction) -> None:
+        """Words of `rows` neurons, `columns` samples: min(count << shift, 32767) from tile
+        dest_base on, min(slope << fraction, 32767) from tile left_base on, spaced likewise."""
+        places = self._samples(i.right_base, i.columns, i.rows, i.right_outer)
+        results = units.respond(
+            self._read(Region.ACTIVATION, places),
+            steps=i.depth,
+            leak_shift=i.leak_shift,
+            threshold=i.gate,
+        )
+        for base, shift, value in zip(
+            (i.dest_base, i.left_base), (i.shift, i.fraction), results, strict=True
+        ):
+            words = np.minimum(value << shift, WORD_MAX)
+            self._write(
+                Region.ACTIVATION, self._samples(base, i.columns, i.rows, i.dest_outer), words
+            )
 
     def _loss(self, i: Instruction) -> None:
         """Loss, statistics and DELTA of `columns` samples of `rows` outputs."""

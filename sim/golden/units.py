@@ -95,7 +95,7 @@ def gate(
     linear 1; ReLU y > 0; leaky ReLU 1 or 2**-leak_shift; sigmoid y (1 - y); tanh 1 - y**2.
     The last two are rounded to 15 fraction bits before the product, which is rounded again; an
     output is within [0, 1] or [-1, 1] there, and the slope of any other is saturated to 17 bits.
-    Needs 8 <= fraction <= 14 for these two.
+    Needs 8 <= fraction <= 14 for these two. SURROGATE: the output is the slope, in u0.15.
     """
     one = 1 << fraction
     match activation:
@@ -109,9 +109,37 @@ def gate(
         case Activation.TANH:
             slope = (1 << 15) - shift_right_rounded(output * output, 2 * fraction - 15)
             gated = shift_right_rounded(delta * saturate(slope, WORD_BITS + 1)[0], 15)
+        case Activation.SURROGATE:
+            gated = shift_right_rounded(delta * output, 15)
         case _:
             gated = delta
     return saturate(gated)
+
+
+def respond(
+    current: Integers, *, steps: int, leak_shift: int, threshold: int
+) -> tuple[Integers, Integers]:
+    """Spikes, and steps with a potential above 0, of leaky integrate-and-fire neurons.
+
+    In each of `steps` steps, from v = 0:
+
+        u = sat(v - (v >> leak_shift) + current)
+        slope += u > 0
+        v = u - threshold and count += 1 where u >= threshold, else v = u
+
+    The second result is the sum of the pseudo-derivative that is 1 above rest (Bellec et al. 2020,
+    "A solution to the learning dilemma for recurrent networks of spiking neurons", with a
+    piecewise constant one). `threshold` is from 1 to 32767.
+    """
+    potential = np.zeros_like(current)
+    counts, slopes = np.zeros_like(current), np.zeros_like(current)
+    for _ in range(steps):
+        potential = saturate(potential - (potential >> leak_shift) + current)[0]
+        slopes += potential > 0
+        spikes = potential >= threshold
+        counts += spikes
+        potential = potential - spikes * threshold
+    return counts, slopes
 
 
 class Updated(NamedTuple):
