@@ -130,8 +130,8 @@ FIELDS = (
     Field("use_momentum", 0, 14, 1, "GRADIENT: read and write MOMENTUM; otherwise v = g"),
     Field("class_target", 0, 15, 1, "LOSS: column 0 of TARGET is a class index, not a vector"),
     Field("shift", 1, 0, 6, "rounding right shift of the epilogue or of the loss unit's delta"),
-    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift; RESPOND: leak; log2 of the rows "
-          "of STATE from a word of a vector to the next"),
+    Field("leak_shift", 1, 6, 4, "leaky ReLU: slope 2**-leak_shift; leak of RESPOND; log2 of the "
+          "rows of STATE from a word of a vector to the next"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
     Field("flags", 2, 6, 10, "of a command of the spiking half; bit v for variable v in RESET"),
