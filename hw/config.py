@@ -7,7 +7,16 @@ project supports, each sized for one part.
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
-from hw.isa import COUNTER_WORDS, INPUT_BUFFERS, INSTRUCTION_WORDS, Region, Register
+from hw.isa import (
+    ARRAY_OPCODES,
+    COUNTER_WORDS,
+    INPUT_BUFFERS,
+    INSTRUCTION_WORDS,
+    SPIKING_OPCODES,
+    Opcode,
+    Region,
+    Register,
+)
 from hw.numbers import WORD_BITS
 
 Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
@@ -450,3 +459,15 @@ def region_words(config: DeviceConfig) -> dict[Region, int]:
         Region.STATE: config.state_rows * config.lanes,
         Region.EVENTS: config.event_words,
     }
+
+
+def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
+    """The commands that a device of this configuration knows."""
+    missing: set[Opcode] = set()
+    if not config.supervised:
+        missing.update((*ARRAY_OPCODES, Opcode.LOSS, Opcode.RESPOND))
+    if not config.spiking:
+        missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
+    if not config.expansion_inputs:
+        missing.add(Opcode.EXPAND)
+    return frozenset(set(Opcode) - missing)

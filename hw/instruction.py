@@ -3,7 +3,7 @@
 from amaranth.lib import data
 
 from hw.config import DeviceConfig, region_tiles
-from hw.isa import ARRAY_OPCODES, FIELDS, INSTRUCTION_WORDS, SPIKING_OPCODES, Opcode
+from hw.isa import FIELDS, INSTRUCTION_WORDS
 from hw.numbers import WORD_BITS
 
 INSTRUCTION = data.FlexibleLayout(
@@ -29,15 +29,3 @@ def used_bits(config: DeviceConfig) -> dict[str, int]:
     flags = {} if config.spiking else {"flags": 0}
     narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
     return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}
-
-
-def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
-    """The commands that a device of this configuration knows."""
-    missing: set[Opcode] = set()
-    if not config.supervised:
-        missing.update((*ARRAY_OPCODES, Opcode.LOSS, Opcode.RESPOND))
-    if not config.spiking:
-        missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
-    if not config.expansion_inputs:
-        missing.add(Opcode.EXPAND)
-    return frozenset(set(Opcode) - missing)

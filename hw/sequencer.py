@@ -14,8 +14,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import DeviceConfig
-from hw.instruction import INSTRUCTION, offered_opcodes, used_bits
+from hw.config import DeviceConfig, offered_opcodes
+from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import (
     ARRAY_OPCODES,
     FIELDS,

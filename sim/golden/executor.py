@@ -7,8 +7,7 @@ does to the memories is in `sim.golden.datapath`.
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import DeviceConfig
-from hw.instruction import offered_opcodes
+from hw.config import DeviceConfig, offered_opcodes
 from hw.isa import (
     COUNTER_WORDS,
     COUNTERS,

@@ -1,0 +1,1 @@
+"""Spiking networks: described, compiled, trained."""
