@@ -1,0 +1,131 @@
+"""Pictures of spiking networks: raster, weight maps, firing rates, and the STDP window.
+
+All are PNG at 300 dpi. matplotlib is the extra `pictures`.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DPI = 300
+BLUE, ORANGE, GREY = "#1f5a8a", "#c4561a", "#8a8a8a"
+"""Two hues that differ in lightness too, so that they differ in grey."""
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ValueError(
+            "pictures need matplotlib, which is not installed: pip install 'synaptile[pictures]'"
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI)
+    return path
+
+
+def _plain(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def stdp_window_picture(
+    path: Path,
+    differences: NDArray[np.integer],
+    measured: NDArray[np.integer],
+    formula: NDArray[np.floating],
+    *,
+    title: str,
+) -> Path:
+    """Weight changes in LSB over t_post - t_pre in ms: measured, and by the formula."""
+    figure = _figure(6.4, 4.0)
+    axes = figure.add_subplot()
+    axes.axhline(0, color=GREY, linewidth=0.6)
+    axes.axvline(0, color=GREY, linewidth=0.6)
+    for side in (differences < 0, differences > 0):
+        axes.plot(differences[side], formula[side], color=ORANGE, linewidth=1.2)
+    axes.plot([], [], color=ORANGE, label="exponentials")
+    axes.plot(differences, measured, ".", color=BLUE, markersize=3.5, label="measured")
+    axes.set_xlabel("$t_{post} - t_{pre}$, ms")
+    axes.set_ylabel("change of the weight, LSB")
+    axes.set_title(title, fontsize=10)
+    axes.legend(frameon=False)
+    _plain(axes)
+    return _save(figure, path)
+
+
+def weight_maps(
+    path: Path, weights: NDArray[np.floating], *, title: str, most: int = 100
+) -> Path:
+    """The weights of each of the first `most` neurons as a square of grey, on one scale.
+
+    `weights` is (neurons, inputs); inputs are laid out in a square where they make one.
+    """
+    shown = weights[:most]
+    side = math.isqrt(shown.shape[1])
+    shape = (side, side) if side * side == shown.shape[1] else (1, shown.shape[1])
+    columns = math.ceil(math.sqrt(len(shown)))
+    rows = -(-len(shown) // columns)
+    figure = _figure(6.4, 6.4 * rows / columns + 0.6)
+    low, high = float(shown.min()), float(shown.max())
+    grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    image = None
+    for axes, row in zip(grid, shown, strict=False):
+        image = axes.imshow(row.reshape(shape), cmap="gray_r", vmin=low, vmax=high)
+    for axes in grid:
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize=10)
+    figure.colorbar(image, ax=list(grid), shrink=0.6, label="weight")
+    return _save(figure, path)
+
+
+def firing_rates(
+    path: Path, counts: NDArray[np.number], *, title: str, label: str = "spikes per sample"
+) -> Path:
+    """A histogram of the mean spikes of each neuron; `counts` is (samples, neurons)."""
+    figure = _figure(6.4, 3.6)
+    axes = figure.add_subplot()
+    means = counts.mean(axis=0)
+    axes.hist(means, bins=min(40, max(10, counts.shape[1] // 3)), color=BLUE)
+    axes.axvline(means.mean(), color=ORANGE, linewidth=1.2, label=f"mean {means.mean():.3g}")
+    axes.set_xlabel(label)
+    axes.set_ylabel("neurons")
+    axes.set_title(title, fontsize=10)
+    axes.legend(frameon=False)
+    _plain(axes)
+    return _save(figure, path)
+
+
+def spike_raster(
+    path: Path,
+    populations: dict[str, tuple[NDArray[np.integer], NDArray[np.integer], int]],
+    *,
+    steps: int,
+    dt: float,
+    title: str,
+) -> Path:
+    """Spikes over time, a panel for each population.
+
+    Parameters
+    ----------
+    populations: by name the time steps of its spikes, their neurons, and how many neurons it has
+    steps, dt: of the whole picture, and ms of a step
+    """
+    figure = _figure(6.4, 1.0 + 2.2 * len(populations))
+    panels = figure.subplots(len(populations), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, (times, neurons, size)) in zip(panels, populations.items(), strict=True):
+        axes.plot(times * dt, neurons, "|", color=BLUE, markersize=4)
+        axes.set_ylim(-1, size)
+        axes.set_ylabel(name)
+        _plain(axes)
+    panels[-1].set_xlim(-0.5 * dt, (steps - 0.5) * dt)
+    panels[-1].set_xlabel("time, ms")
+    panels[0].set_title(title, fontsize=10)
+    return _save(figure, path)
