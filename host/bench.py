@@ -2,6 +2,7 @@
 
     cycles of a step, by command    utilisation    growth with width, depth, batch, array
     simulated cycles/s    golden samples/s    PyTorch and numpy on one core    ratios to them
+    synapses a cycle of the spiking half, and a time step by the inputs that fire
     samples/s of every board, bound by its array and by its line
 
 Figures in cycles are the device's own and the same on every machine; those in seconds are this
@@ -25,7 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
-from host.benchmarks import boards, cycles, peers, speed
+from host.benchmarks import boards, cycles, peers, speed, spikes
 from host.benchmarks.report import Report
 from host.benchmarks.workload import BATCH, DIGITS, LARGE, WIDE, Workload
 from host.device import Device, DeviceError, open_device
@@ -37,6 +38,9 @@ SIMULATION_TARGET = 1e6
 
 CLOCKS = (("ecp5-8x8", 100.0), ("ecp5-16x8", 100.0), ("ecp5-16x8", 80.0))
 """MHz at which configurations are compared with the peers."""
+
+SPIKING = "ecp5-8-spiking"
+"""The configuration whose spiking half is measured."""
 
 BUSY = 0.5
 """Load of the machine before it measures, from which on that is worth a word."""
@@ -177,6 +181,11 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         del golden[name]
     report.golden(golden)
 
+    spiking = {}
+    if not quick:
+        spiking = simulators.measure(configuration(SPIKING), spikes.section)
+        report.spikes(spiking)
+
     step = {row["configuration"]: row["cycles"] for row in measured if row["network"] == [*DIGITS]}
     ratios = [
         speed.at_clock(digits if name == square.name else tall_digits, step[name], clock, found)
@@ -192,6 +201,7 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         "growth": grown,
         "simulation": {**simulated, "target": SIMULATION_TARGET},
         "golden": golden,
+        "spiking": spiking,
         "peers": found,
         "ratios": ratios,
         "boards": by_board,

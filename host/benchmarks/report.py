@@ -77,6 +77,24 @@ class Report:
         self._heading(f"golden model: {epoch['title']}")
         self._line(f"{_count(round(epoch['samples_per_second']))} samples a second")
 
+    def spikes(self, section: dict[str, Any]) -> None:
+        """The spiking half."""
+        network = f"{section['inputs']} inputs, {section['neurons']} neurons"
+        self._heading(f"spiking half: {network}, {section['configuration']}")
+        table = _table("command, all in its list", "cycles", "synapses a cycle")
+        for row in section["commands"]:
+            rate = row["synapses_per_cycle"]
+            table.add_row(row["command"], f"{row['cycles']:,.1f}", f"{rate:.2f}" if rate else "")
+        self._print(table)
+        known = ", ".join(
+            f"{row['updates_per_cycle']} of {row['design']}" for row in section["published"]
+        )
+        self._line(f"there are {section['lanes']} lanes; published: {known}")
+        table = _table("inputs that fire", "events", "cycles of a time step")
+        for row in section["steps"]:
+            table.add_row(_percent(row["share"]), str(row["events"]), f"{row['cycles']:,.1f}")
+        self._print(table)
+
     def peers(self, peers: list[dict[str, Any]]) -> None:
         """Section 5."""
         if not peers:
