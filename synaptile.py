@@ -2,7 +2,7 @@
 
 from host.device import DeviceError, open_device
 from host.layers import Dense
-from host.network import Formats
+from host.network import Formats, Neuron
 from host.rules import SGD
 from host.schedule import Constant, Piecewise, StepDecay
 from host.sequential import NotFittedError, Sequential
@@ -18,6 +18,7 @@ __all__ = [
     "DeviceError",
     "Format",
     "Formats",
+    "Neuron",
     "NotFittedError",
     "Piecewise",
     "Sequential",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.network import Formats, Network
+from host.network import Formats, Network, Neuron
 from hw.isa import Activation, Loss
 
 ACTIVATIONS = {
@@ -15,6 +15,7 @@ ACTIVATIONS = {
     "leaky_relu": Activation.LEAKY_RELU,
     "sigmoid": Activation.SIGMOID,
     "tanh": Activation.TANH,
+    "lif": Activation.SURROGATE,
 }
 LOSSES = {"cross_entropy": Loss.CROSS_ENTROPY, "mse": Loss.MEAN_SQUARED_ERROR}
 
@@ -30,17 +31,29 @@ def check_count(name: str, value: object) -> None:
 class Dense:
     """A layer of `units` neurons, each connected to all outputs of the layer before it.
 
-    Raises ValueError on an activation that is not in ACTIVATIONS or on no units.
+    Neurons with the activation "lif" integrate, leak and fire: `neuron` says how, Neuron() unless
+    told. They learn by error x pseudo-derivative x activity of the layer before.
+
+    Raises ValueError on an activation that is not in ACTIVATIONS, on no units, or on a neuron
+    where none spikes.
     """
 
     units: int
     activation: str = "linear"
+    neuron: Neuron | None = None
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
         if self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {names}, not {self.activation!r}")
+        if ACTIVATIONS[self.activation] == Activation.SURROGATE:
+            object.__setattr__(self, "neuron", self.neuron or Neuron())
+        elif self.neuron is not None:
+            raise ValueError(
+                f"neuron must be left out under the activation {self.activation!r}, as only those "
+                "of 'lif' spike"
+            )
 
 
 def build_network(
@@ -66,6 +79,7 @@ def build_network(
     return Network(
         sizes=(inputs, *(layer.units for layer in layers)),
         activations=tuple(ACTIVATIONS[layer.activation] for layer in layers),
+        neurons=tuple(layer.neuron for layer in layers),
         loss=LOSSES[loss],
         class_target=classes,
         formats=formats or Formats(),

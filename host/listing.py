@@ -32,6 +32,12 @@ def describe(i: Instruction) -> str:
                 f"DELTA {_result(i)} = WEIGHT^T {_left(i)} x DELTA {_right(i)} "
                 f"* {_activation(i)}'(ACTIVATION {i.gate})"
             )
+        case Opcode.RESPOND:
+            text = (
+                f"ACTIVATION {i.dest_base}+{i.dest_outer} << {i.shift}, slopes {i.left_base} "
+                f"<< {i.fraction} = spikes of ACTIVATION {i.right_base}+{i.right_outer} in "
+                f"{i.depth} steps, leak 2**-{i.leak_shift}, threshold {i.gate}"
+            )
         case Opcode.GRADIENT:
             memories = "WEIGHT and MOMENTUM" if i.use_momentum else "WEIGHT"
             text = (
@@ -51,7 +57,7 @@ def describe(i: Instruction) -> str:
 
 
 def _shape(i: Instruction) -> str:
-    if i.opcode == Opcode.LOSS:
+    if i.opcode in (Opcode.LOSS, Opcode.RESPOND):
         return f"{f'{i.rows} x {i.columns}':<16}"
     if i.opcode in (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT):
         return f"{f'{i.rows} x {i.columns} ({i.depth})':<16}"

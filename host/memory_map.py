@@ -5,14 +5,15 @@ Every region begins with tile 0 and is filled layer after layer:
     WEIGHT, MOMENTUM   W_1 | ... | W_m      ceil(n_l / L) x ceil((n_{l-1} + 1) / L) tiles
     INPUT, TARGET      in each of the two buffers
     ACTIVATION         y_1 | ... | y_{m-1}  ceil(N / B) batch tiles, ceil((n_l + 1) / L) apart
+                       s_l ...              slopes of the layers that spike, as far apart
     OUTPUT             y_m                  ... ceil(n_m / L) apart
     DELTA              d_1 | ... | d_m      as ACTIVATION and OUTPUT
 
 The column after the last feature of INPUT and ACTIVATION holds the constant 1.0 that the bias
-multiplies.
+multiplies. A layer that spikes has its currents where its activity comes to lie.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,9 @@ from hw.config import DeviceConfig, region_words
 from hw.isa import INPUT_BUFFERS, MEMORY_REGIONS, Loss, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import Format
+
+SLOPE = Format(0, 15)
+"""Of slopes, which are never negative."""
 
 
 class CompileError(ValueError):
@@ -108,6 +112,7 @@ class MemoryMap:
     weights, momentum: by layer; momentum is empty where the device or the rule has none
     inputs, targets: by buffer
     activations: of hidden layers
+    slopes: of those that spike, by layer
     output: of the last layer
     deltas: by layer
     """
@@ -117,12 +122,13 @@ class MemoryMap:
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
     activations: tuple[Tensor, ...]
+    slopes: Mapping[int, Tensor]
     output: Tensor
     deltas: tuple[Tensor, ...]
 
     def __iter__(self) -> Iterator[Tensor]:
         groups = (self.weights, self.momentum, self.inputs, self.targets, self.activations)
-        for group in (*groups, (self.output,), self.deltas):
+        for group in (*groups, self.slopes.values(), (self.output,), self.deltas):
             yield from group
 
     def extents(self) -> dict[Region, int]:
@@ -181,6 +187,11 @@ def map_memory(network: Network, config: DeviceConfig, *, batch: int, momentum: 
         place.samples("activation", layer, Region.ACTIVATION, sizes[layer] + 1, formats.activation)
         for layer in hidden
     )
+    slopes = {
+        layer: place.samples("slope", layer, Region.ACTIVATION, sizes[layer], SLOPE, spare=1)
+        for layer in hidden
+        if network.neurons[layer - 1]
+    }
     output = place.samples("output", last, Region.OUTPUT, sizes[-1], network.output_format)
     deltas = tuple(
         place.samples("delta", layer, Region.DELTA, sizes[layer], formats.delta, spare=1)
@@ -199,6 +210,7 @@ def map_memory(network: Network, config: DeviceConfig, *, batch: int, momentum: 
         inputs=_buffers(inputs, config.input_tiles),
         targets=_buffers(targets, config.target_tiles),
         activations=activations,
+        slopes=slopes,
         output=output,
         deltas=deltas,
     )
@@ -290,7 +302,17 @@ class _Placement:
 
 def check_features(network: Network, config: DeviceConfig, *, batch: int) -> None:
     """Raise CompileError where the device lacks a feature or a length that the network needs."""
+    if not config.supervised:
+        raise CompileError(
+            f"network learns by backpropagation, which {config.name} leaves out: take a device "
+            "with a supervised half"
+        )
     problems = []
+    if any(network.neurons) and not config.spiking:
+        problems.append(
+            f"network needs neurons that spike (lif), which {config.name} leaves out: take relu, "
+            "or a device with a spiking half beside the supervised one"
+        )
     curved = [a.name.lower() for a in network.activations if a in CURVED]
     if curved and not config.sigmoid:
         problems.append(

@@ -15,6 +15,51 @@ from hw.numbers import Format
 CURVED = (Activation.SIGMOID, Activation.TANH)
 """Activations that the device takes from its table."""
 
+MAX_STEPS = 255
+"""Most time steps that the device counts spikes in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neuron:
+    """A leaky integrate-and-fire neuron: what it makes of a constant current in T time steps.
+
+    In each step, from v = 0, with the current z:
+
+        u = v - 2**-leak_shift v + z
+        it fires where u >= threshold, and then v = u - threshold; else v = u
+
+    Its activity is the number of its spikes, its slope that of the steps with u > 0 (the sum of a
+    pseudo-derivative); both are multiples of 2**-k, k = ceil(log2 T), and so at most 1. A slope
+    stands for the derivative of the activity by z / threshold.
+
+    Parameters
+    ----------
+    steps: T, 1 to 255
+    leak_shift: 0 to 15; after 0 nothing is left of v
+    threshold: above 0, of the format of currents
+
+    Raises ValueError when a value is outside its range.
+    """
+
+    steps: int = 20
+    leak_shift: int = 3
+    threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("steps", 1, MAX_STEPS), ("leak_shift", 0, 15)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value != int(value) or not low <= value <= high:
+                raise ValueError(
+                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
+                )
+        if not (math.isfinite(self.threshold) and self.threshold > 0):
+            raise ValueError(f"threshold must be above 0 and finite, not {self.threshold}")
+
+    @property
+    def exponent(self) -> int:
+        """k, of which a spike is worth 2**-k."""
+        return (self.steps - 1).bit_length()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Formats:
@@ -24,6 +69,7 @@ class Formats:
     ----------
     input: inputs
     activation: outputs of the hidden layers
+    current: of neurons that spike; their potential's too
     output: outputs of the last layer, and targets that are vectors; None for LOGIT under
         cross-entropy and `activation` otherwise
     weight, delta, momentum: every layer's
@@ -31,6 +77,7 @@ class Formats:
 
     input: Format = numbers.ACTIVATION
     activation: Format = numbers.ACTIVATION
+    current: Format = numbers.CURRENT
     output: Format | None = None
     weight: Format = numbers.WEIGHT
     delta: Format = numbers.DELTA
@@ -44,7 +91,9 @@ class Network:
     Parameters
     ----------
     sizes: n_0 (inputs), n_1, ... n_m (outputs)
-    activations: f_1 ... f_m; f_m must be linear, which under cross-entropy means softmax
+    activations: f_1 ... f_m; f_m must be linear, which under cross-entropy means softmax;
+        SURROGATE is a layer of neurons that spike
+    neurons: of each layer, None where it does not spike; nothing for Neuron() where one does
     leak_shift: leaky ReLU has the slope 2**-leak_shift below 0, 1 to 15
     loss: what is minimised
     class_target: whether a target is a class index (always so under cross-entropy), not a vector
@@ -55,6 +104,7 @@ class Network:
 
     sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
+    neurons: tuple[Neuron | None, ...] = ()
     leak_shift: int = 3
     loss: Loss = Loss.CROSS_ENTROPY
     class_target: bool = True
@@ -64,7 +114,10 @@ class Network:
         object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
         object.__setattr__(self, "activations", tuple(Activation(a) for a in self.activations))
         object.__setattr__(self, "loss", Loss(self.loss))
+        neurons = tuple(Neuron() if a == Activation.SURROGATE else None for a in self.activations)
+        object.__setattr__(self, "neurons", tuple(self.neurons) or neurons)
         self._check_shape()
+        self._check_neurons()
         self._check_formats()
 
     @property
@@ -123,6 +176,26 @@ class Network:
         if self.class_target and self.sizes[-1] < 2:
             raise ValueError("a network whose targets are classes must have at least 2 outputs")
 
+    def _check_neurons(self) -> None:
+        spiking = [a == Activation.SURROGATE for a in self.activations]
+        if [neuron is not None for neuron in self.neurons] != spiking:
+            raise ValueError(
+                "neurons must be given for the layers with the activation SURROGATE and be None "
+                f"for the others, not {self.neurons}"
+            )
+        current, activation = self.formats.current, self.formats.activation
+        for neuron in filter(None, self.neurons):
+            if not 1 <= threshold_word(neuron, current) <= numbers.WORD_MAX:
+                raise ValueError(
+                    f"threshold must be from {current.lsb:g} to {current.maximum:g} in the format "
+                    f"of currents, {current}, not {neuron.threshold}"
+                )
+            if activation.fraction < neuron.exponent:
+                raise ValueError(
+                    f"the activation format must have at least {neuron.exponent} fraction bits "
+                    f"for the spikes of {neuron.steps} steps, not {activation}"
+                )
+
     def _check_formats(self) -> None:
         if self.loss == Loss.CROSS_ENTROPY and self.output_format.fraction != 8:
             raise ValueError(
@@ -143,6 +216,11 @@ class Network:
                 "the activation format under sigmoid or tanh must have 8 to 14 fraction bits, "
                 f"not {formats.activation}"
             )
+
+
+def threshold_word(neuron: Neuron, fmt: Format) -> int:
+    """The threshold in the format of currents."""
+    return math.floor(neuron.threshold * 2**fmt.fraction + 0.5)
 
 
 def dense(

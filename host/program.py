@@ -10,10 +10,16 @@ them one behind the other; so does the loss unit, which works beside the array:
 
     F1(0) | F1(1) F2(0) | F1(2) L(0) F2(1) | F1(3) L(1) F2(2) | F2(3) L(2) L(3)
 
-BACKWARD of three layers and more goes in the same way. Why a command waits, and for what:
+BACKWARD of three layers and more goes in the same way. A layer l that spikes ends such a row:
+RESPOND has the device to itself, from when all before it has finished to its own end, and turns
+the currents of the whole batch into activity and slopes; the layers behind it are another row:
+
+    F1 | RESPOND | F2(0) | F2(1) | F2(2) L(0) | F2(3) L(1) | L(2) L(3)
+
+Why a command waits, and for what:
 
     first FORWARD   no array command open: while GRADIENT updates weights it reads WEIGHT too
-    F(l, c)         F(l - 1, c), whose ACTIVATION it reads
+    F(l, c)         F(l - 1, c), whose ACTIVATION it reads; after RESPOND, nothing
     L(c)            the FORWARD whose OUTPUT it reads; and for the loss unit
     B(last, c)      the loss unit, not only for its result: both read and write DELTA; and every
                     FORWARD, whose ACTIVATION gates it
@@ -32,12 +38,13 @@ from enum import Enum
 from typing import NamedTuple
 
 from host.memory_map import CompileError, MemoryMap, Tensor
-from host.network import Network
+from host.network import Network, threshold_word
 from hw.config import DeviceConfig
 from hw.isa import (
     ARRAY_OPCODES,
     NO_WAIT,
     SATURATION_COUNTERS,
+    Activation,
     Destination,
     Instruction,
     Loss,
@@ -143,18 +150,36 @@ class BatchProgram:
 
         Returns the number of the last array command.
         """
-        last = self._network.layers
+        command, first = -1, 1
+        for layer in range(1, self._network.layers):
+            if self._network.neurons[layer - 1]:
+                row = range(first, layer + 1)
+                command = self._add_row(schedule, row, self._even_chunks(len(row)), command)
+                schedule.add(self._respond(layer))
+                first = layer + 1
+        row = range(first, self._network.layers + 1)
+        return self._add_row(schedule, row, self._forward_chunks(), command, loss=loss)
+
+    def _add_row(
+        self,
+        schedule: Schedule,
+        row: range,
+        chunks: Sequence[Chunk],
+        command: int,
+        *,
+        loss: bool = False,
+    ) -> int:
+        """FORWARD of some layers, behind the array command `command`; the number of the last."""
         done: dict[Chunk, int] = {}
         outputs: list[Chunk] = []
-        command = -1
-        for layer, chunk in wave(range(1, last + 1), self._forward_chunks()):
+        for layer, chunk in wave(row, chunks):
             after = done.get(chunk, -1 if command < 0 else None)
             command = schedule.add(self._forward(layer, chunk), after=after)
             done[chunk] = command
             while loss and outputs:
                 ready = outputs.pop(0)
                 schedule.add(self._loss(ready), after=done[ready])
-            if layer == last:
+            if layer == row[-1]:
                 outputs.append(chunk)
         for ready in outputs if loss else ():
             schedule.add(self._loss(ready), after=done[ready])
@@ -165,7 +190,7 @@ class BatchProgram:
         last = self._network.layers
         done: dict[Chunk, int] = {}
         command = computed
-        for layer, chunk in wave(range(last, 1, -1), self._backward_chunks()):
+        for layer, chunk in wave(range(last, 1, -1), self._even_chunks(last - 1)):
             after = done.get(chunk, computed if layer == last else None)
             command = schedule.add(self._backward(layer, chunk), after=after)
             done[chunk] = command
@@ -179,10 +204,10 @@ class BatchProgram:
         single = min(2, count - 1)
         return self._cut((*spread(batch_tiles - single, count - single), *(1,) * single))
 
-    def _backward_chunks(self) -> list[Chunk]:
+    def _even_chunks(self, layers: int) -> list[Chunk]:
         """Two are enough for one to be computed while the other's results are written."""
         batch_tiles = tiles(self._samples, self._config.batch_lanes)
-        useful = 2 if self._network.layers > 2 else 1
+        useful = 2 if layers > 1 else 1
         return self._cut(spread(batch_tiles, min(useful, self._chunks, batch_tiles)))
 
     def _cut(self, sizes: Iterable[int]) -> list[Chunk]:
@@ -199,15 +224,16 @@ class BatchProgram:
         network, memory = self._network, self._memory
         w, x = memory.weights[layer - 1], self._activation(layer - 1)
         y = self._activation(layer)
-        hidden = layer < network.layers
+        hidden, spikes = layer < network.layers, network.neurons[layer - 1] is not None
+        fmt = network.formats.current if spikes else y.fmt
         return Instruction(
             opcode=Opcode.FORWARD,
-            activation=network.activations[layer - 1],
+            activation=Activation.LINEAR if spikes else network.activations[layer - 1],
             source=Source.INPUT if layer == 1 else Source.ACTIVATION,
             destination=Destination.ACTIVATION if hidden else Destination.OUTPUT,
-            shift=self._shift("FORWARD", layer, w.fmt.fraction + x.fmt.fraction - y.fmt.fraction),
+            shift=self._shift("FORWARD", layer, w.fmt.fraction + x.fmt.fraction - fmt.fraction),
             leak_shift=network.leak_shift,
-            fraction=y.fmt.fraction,
+            fraction=fmt.fraction,
             statistic=self._statistic(layer, "activation"),
             rows=network.sizes[layer],
             columns=chunk.samples,
@@ -221,6 +247,27 @@ class BatchProgram:
             dest_base=y.layout.base + chunk.first * y.layout.stride,
             dest_outer=y.layout.stride,
             dest_inner=1,
+        )
+
+    def _respond(self, layer: int) -> Instruction:
+        """Activity in place of the layer's currents, and its slopes."""
+        network, y, slope = self._network, self._activation(layer), self._memory.slopes[layer]
+        neuron = network.neurons[layer - 1]
+        assert neuron is not None
+        return Instruction(
+            opcode=Opcode.RESPOND,
+            shift=y.fmt.fraction - neuron.exponent,
+            leak_shift=neuron.leak_shift,
+            fraction=slope.fmt.fraction - neuron.exponent,
+            rows=network.sizes[layer],
+            columns=self._samples,
+            depth=neuron.steps,
+            left_base=slope.layout.base,
+            right_base=y.layout.base,
+            right_outer=y.layout.stride,
+            dest_base=y.layout.base,
+            dest_outer=y.layout.stride,
+            gate=threshold_word(neuron, network.formats.current),
         )
 
     def _loss(self, chunk: Chunk) -> Instruction:
@@ -255,6 +302,7 @@ class BatchProgram:
         network, memory = self._network, self._memory
         w, d = memory.weights[layer - 1], memory.deltas[layer - 1]
         x, result = self._activation(layer - 1), memory.deltas[layer - 2]
+        gate = memory.slopes.get(layer - 1, x)
         return Instruction(
             opcode=Opcode.BACKWARD,
             wait_loss=1,
@@ -275,7 +323,7 @@ class BatchProgram:
             dest_base=result.layout.base + chunk.first * result.layout.stride,
             dest_outer=result.layout.stride,
             dest_inner=1,
-            gate=x.layout.base + chunk.first * x.layout.stride,
+            gate=gate.layout.base + chunk.first * gate.layout.stride,
         )
 
     def _gradient(self, layer: int) -> Instruction:

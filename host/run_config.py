@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from host.data import SOURCES
 from host.layers import ACTIVATIONS, LOSSES, Dense
-from host.network import Formats
+from host.network import MAX_STEPS, Formats, Neuron
 from host.rules import SGD
 from host.schedule import Constant, Piecewise, Schedule, StepDecay
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
@@ -63,7 +63,29 @@ class LayerTable(_Table):
     """An entry of layers."""
 
     units: Count
-    activation: Literal["linear", "relu", "leaky_relu", "sigmoid", "tanh"] = "linear"
+    activation: Literal["linear", "relu", "leaky_relu", "sigmoid", "tanh", "lif"] = "linear"
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS, strict=True)] = Neuron.steps
+    leak_shift: Annotated[int, Field(ge=0, le=15, strict=True)] = Neuron.leak_shift
+    threshold: Positive = Neuron.threshold
+
+    @model_validator(mode="after")
+    def _spikes(self) -> "LayerTable":
+        for key in ("steps", "leak_shift", "threshold"):
+            if key in self.model_fields_set and self.activation != "lif":
+                raise ValueError(
+                    f"{key} must be left out, as it belongs to the activation 'lif', "
+                    f"not {self.activation!r}"
+                )
+        return self
+
+    def dense(self) -> Dense:
+        """The layer."""
+        neuron = None
+        if self.activation == "lif":
+            neuron = Neuron(
+                steps=self.steps, leak_shift=self.leak_shift, threshold=self.threshold
+            )
+        return Dense(self.units, self.activation, neuron)
 
 
 class NetworkTable(_Table):
@@ -76,7 +98,7 @@ class NetworkTable(_Table):
 
     def dense(self) -> list[Dense]:
         """The layers."""
-        return [Dense(layer.units, layer.activation) for layer in self.layers]
+        return [layer.dense() for layer in self.layers]
 
 
 assert get_args(LayerTable.model_fields["activation"].annotation) == tuple(ACTIVATIONS)
@@ -88,6 +110,7 @@ class FormatsTable(_Table):
 
     inputs: str | None = None
     activations: str | None = None
+    currents: str | None = None
     outputs: str | None = None
     weights: str | None = None
     deltas: str | None = None
@@ -98,6 +121,7 @@ class FormatsTable(_Table):
         names = {
             "input": self.inputs,
             "activation": self.activations,
+            "current": self.currents,
             "output": self.outputs,
             "weight": self.weights,
             "delta": self.deltas,

@@ -75,6 +75,7 @@ class Format:
 WEIGHT = Format(3, 12)
 ACTIVATION = Format(6, 9)
 LOGIT = Format(7, 8)
+CURRENT = Format(4, 11)
 DELTA = Format(2, 13)
 MOMENTUM = Format(3, 12)
 

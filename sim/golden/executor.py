@@ -148,7 +148,7 @@ class GoldenExecutor(GoldenDatapath):
             if self._stepping:
                 if self.state == State.RUNNING:
                     self.state = State.HALTED
-            elif instruction.opcode == Opcode.ACQUIRE:
+            elif instruction.opcode in (Opcode.ACQUIRE, Opcode.RESPOND):
                 self._run_row()
 
     def _fetch(self, position: int) -> Instruction | None:

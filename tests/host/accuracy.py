@@ -17,13 +17,17 @@ import torch
 
 from host.device import open_device
 from host.fixed_point import decode
+from host.network import Neuron
 from host.run import AVERAGED_EPOCHS, Experiment, ask, prepare, results, train
 from host.run_config import read_config
 from host.trainer import ORDER_SEED
 from hw.isa import Activation, Loss
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("digits", "digits_deep", "breast_cancer", "iris", "wine", "sums", "digits_mse")
+NAMES = (
+    *("digits", "digits_deep", "breast_cancer", "iris", "wine", "sums", "digits_mse"),
+    "three_factor_digits",
+)
 
 FUNCTIONS = {
     Activation.LINEAR: lambda z, slope: z,
@@ -32,6 +36,28 @@ FUNCTIONS = {
     Activation.SIGMOID: lambda z, slope: torch.sigmoid(z),
     Activation.TANH: lambda z, slope: torch.tanh(z),
 }
+
+
+class Response(torch.autograd.Function):
+    """What `host.network.Neuron` does, with its slope in place of a derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, neuron: Neuron) -> torch.Tensor:
+        """The activity under the currents z."""
+        v, activity, slope = torch.zeros_like(z), torch.zeros_like(z), torch.zeros_like(z)
+        for _ in range(neuron.steps):
+            v = v - 2.0**-neuron.leak_shift * v + z
+            slope += v > 0
+            spikes = v >= neuron.threshold
+            activity += spikes
+            v = v - spikes * neuron.threshold
+        ctx.save_for_backward(slope * 2.0**-neuron.exponent)
+        return activity * 2.0**-neuron.exponent
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """The gradient by the currents."""
+        return gradients[0] * ctx.saved_tensors[0], None
 
 
 class FloatNetwork:
@@ -49,9 +75,15 @@ class FloatNetwork:
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs before the loss."""
-        for w, activation in zip(self.weights, self.network.activations, strict=True):
+        network = self.network
+        for w, activation, neuron in zip(
+            self.weights, network.activations, network.neurons, strict=True
+        ):
             z = x @ w[:, :-1].T + w[:, -1]
-            x = FUNCTIONS[activation](z, 2.0**-self.network.leak_shift)
+            if neuron:
+                x = Response.apply(z, neuron)
+            else:
+                x = FUNCTIONS[activation](z, 2.0**-network.leak_shift)
         return x
 
     def step(self, x: torch.Tensor, y: torch.Tensor, epoch: int) -> None:

@@ -7,7 +7,7 @@ from host.device import DeviceError, open_device
 from host.trainer import Trainer
 from hw.config import configuration
 from hw.isa import Control, Error, Region, Register, State
-from synaptile import SGD, Dense, Sequential
+from synaptile import SGD, Dense, Neuron, Sequential
 from tests.host.small_run import CONFIG, small_plan
 
 
@@ -81,6 +81,7 @@ def test_shapes_of_what_is_predicted():
         (lambda: Dense(0), "units must be a whole number of at least 1, not 0"),
         (lambda: Dense(True), "units must be a whole number"),
         (lambda: Dense(3, "rellu"), "activation must be one of linear, relu,.* not 'rellu'"),
+        (lambda: Dense(3, "relu", Neuron()), "neuron must be left out under the activation 'relu'"),
         (lambda: model(loss="huber"), "loss must be one of cross_entropy, mse, not 'huber'"),
         (lambda: SGD(0), "rate must be above 0"),
         (lambda: SGD(0.1, momentum=1), "momentum must be at least 0 and below 1"),

@@ -5,7 +5,7 @@ import pytest
 
 from host.compiler import Compiled, CompileError, compile_network, rule_registers
 from host.fixed_point import RangeError, decode, encode
-from host.network import Formats, Network, Rule, dense
+from host.network import Formats, Network, Neuron, Rule, dense
 from host.program import Mode
 from hw.config import CONFIGURATIONS, configuration, region_words
 from hw.isa import (
@@ -25,6 +25,7 @@ from hw.numbers import Format
 
 ECP5 = configuration("ecp5-8x8")
 UP5K = configuration("up5k-4x2")
+SPIKING = configuration("ecp5-8x8-spiking")
 SGD = Rule(rate=2**-4, momentum=0.9)
 
 
@@ -64,11 +65,69 @@ def test_training_program_in_order():
     assert [g.statistic for g in gradients] == [7, 2]
 
 
+def test_a_layer_that_spikes_ends_a_row_of_forwards():
+    network = spiking((9, 20, 12, 10, 8, 3), "LRSR")
+    compiled = compile_network(network, SGD, config=SPIKING, train=(24,))
+    listed = [i.opcode for i in compiled.instructions]
+    opcodes = "".join(Opcode(opcode).name[0] for opcode in listed)
+    assert opcodes == "A" + "FFFFFF" + "R" + "FFFFLFFLL" + "B" * 8 + "GGGGG" + "RLE"
+    first, respond = compiled.instructions[1], compiled.instructions[7]
+    assert (first.activation, first.fraction) == (Activation.LEAKY_RELU, 9)
+    assert respond.opcode == Opcode.RESPOND and (respond.rows, respond.columns) == (10, 24)
+    neuron = network.neurons[2]
+    assert (respond.depth, respond.leak_shift, respond.gate) == (20, 3, 2048)
+    assert neuron is not None and neuron.exponent == 5 and neuron.threshold == 1
+    assert (respond.shift, respond.fraction) == (9 - 5, 15 - 5)
+    activity, slope = compiled.memory.activations[2], compiled.memory.slopes[3]
+    assert respond.right_base == respond.dest_base == activity.layout.base
+    assert respond.left_base == slope.layout.base
+    assert respond.right_outer == respond.dest_outer == activity.layout.stride
+    currents = [i for i in compiled.instructions if i.opcode == Opcode.FORWARD and i.rows == 10]
+    assert {(i.activation, i.fraction, i.shift) for i in currents} == {(0, 11, 12 + 9 - 11)}
+    gates = [i for i in compiled.instructions if i.opcode == Opcode.BACKWARD]
+    for gate in gates:
+        layer = network.sizes.index(gate.rows)
+        assert (gate.activation == Activation.SURROGATE) == (layer == 3)
+        tensor = slope if layer == 3 else compiled.memory.activations[layer - 1]
+        first_tile = gate.dest_base - compiled.memory.deltas[layer - 1].layout.base
+        assert gate.gate - tensor.layout.base == first_tile
+        assert gate.dest_outer == tensor.layout.stride
+
+
+def test_formats_follow_the_steps():
+    neuron = Neuron(steps=64, leak_shift=0, threshold=0.75)
+    formats = Formats(current=Format(2, 13), activation=Format(7, 8))
+    network = Network(
+        sizes=(4, 3, 2), activations=(5, 0), neurons=(neuron, None), formats=formats
+    )
+    compiled = compile_network(network, SGD, config=SPIKING, predict=(4,))
+    (respond,) = [i for i in compiled.instructions if i.opcode == Opcode.RESPOND]
+    assert (respond.shift, respond.fraction, respond.leak_shift) == (8 - 6, 15 - 6, 0)
+    assert respond.gate == 0.75 * 2**13
+    assert "in 64 steps, leak 2**-0, threshold 6144" in compiled.listing()
+
+
+def spiking(sizes: tuple[int, ...], hidden: str) -> Network:
+    """A network whose hidden layers are ReLU (L: leaky, S: spiking)."""
+    kinds = {"R": Activation.RELU, "L": Activation.LEAKY_RELU, "S": Activation.SURROGATE}
+    activations = (*(kinds[letter] for letter in hidden), Activation.LINEAR)
+    return Network(sizes=sizes, activations=activations)
+
+
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("size", [1, 8, 17, 40])
-@pytest.mark.parametrize("sizes", [(6, 3), (9, 8, 2), (5, 17, 9, 3), (4, 7, 8, 9, 3)])
-def test_every_read_waits_for_the_write_before_it(sizes, size, mode):
-    compiled = compile_network(dense(sizes), SGD, config=ECP5, **{mode.value: (size,)})
+@pytest.mark.parametrize(
+    ("sizes", "hidden"),
+    [
+        *[((6, 3), ""), ((9, 8, 2), "R"), ((5, 17, 9, 3), "RR"), ((4, 7, 8, 9, 3), "RRR")],
+        *[((9, 8, 2), "S"), ((5, 17, 9, 3), "RS"), ((5, 17, 9, 3), "SR"), ((5, 17, 9, 3), "SS")],
+        ((4, 7, 8, 9, 3), "RSR"),
+    ],
+)
+def test_every_read_waits_for_the_write_before_it(sizes, hidden, size, mode):
+    network = spiking(sizes, hidden)
+    config = SPIKING if "S" in hidden else ECP5
+    compiled = compile_network(network, SGD, config=config, **{mode.value: (size,)})
     # By tile: the number of the array command that wrote it, or None for LOSS.
     started, finished, loss_idle = 0, 0, True
     written: dict[tuple[str, int], int | None] = {}
@@ -76,11 +135,15 @@ def test_every_read_waits_for_the_write_before_it(sizes, size, mode):
         if i.wait_array != NO_WAIT:
             finished = max(finished, started - i.wait_array)
         loss_idle = loss_idle or bool(i.wait_loss)
+        if i.opcode == Opcode.RESPOND:
+            finished, loss_idle = started, True
         for tile in tiles_read(i):
             number = written.get(tile, 0)
             assert loss_idle if number is None else number <= finished, (i, tile)
         if i.opcode in ARRAY_OPCODES:
             started += 1
+            written |= dict.fromkeys(tiles_written(i), started)
+        if i.opcode == Opcode.RESPOND:
             written |= dict.fromkeys(tiles_written(i), started)
         if i.opcode == Opcode.LOSS:
             loss_idle = False
@@ -92,6 +155,9 @@ def tiles_read(i: Instruction) -> set[tuple[str, int]]:
     rows, columns, depth = (-(-n // 8) for n in (i.rows, i.columns, i.depth))
     if i.opcode == Opcode.LOSS:
         return {("OUTPUT", i.right_base + c * i.right_outer + r) for c, r in grid(columns, rows)}
+    if i.opcode == Opcode.RESPOND:
+        places = grid(columns, rows)
+        return {("ACTIVATION", i.right_base + c * i.right_outer + r) for c, r in places}
     right = "ACTIVATION" if i.source == Source.ACTIVATION else "INPUT"
     found = set()
     if i.opcode == Opcode.BACKWARD:
@@ -110,10 +176,12 @@ def tiles_written(i: Instruction) -> set[tuple[str, int]]:
     if i.opcode == Opcode.GRADIENT:
         return set()
     region = "OUTPUT" if i.destination == Destination.OUTPUT else "ACTIVATION"
-    if i.opcode != Opcode.FORWARD:
+    if i.opcode not in (Opcode.FORWARD, Opcode.RESPOND):
         region = "DELTA"
     rows, columns = -(-i.rows // 8), -(-i.columns // 8)
-    return {(region, i.dest_base + c * i.dest_outer + r) for c, r in grid(columns, rows)}
+    bases = (i.dest_base, i.left_base) if i.opcode == Opcode.RESPOND else (i.dest_base,)
+    places = [(base, *place) for base in bases for place in grid(columns, rows)]
+    return {(region, base + c * i.dest_outer + r) for base, c, r in places}
 
 
 def grid(*shape: int) -> list[tuple[int, ...]]:
@@ -175,10 +243,13 @@ def test_fewer_chunks_where_the_program_memory_is_short():
 # Memory map
 
 
-@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "config", [c for c in CONFIGURATIONS.values() if c.supervised], ids=lambda c: c.name
+)
 @pytest.mark.parametrize("sizes", [(1, 2), (8, 8, 8), (7, 5, 9, 3)])
 def test_tensors_do_not_overlap(config, sizes):
-    network = regression(sizes)
+    hidden = Activation.SURROGATE if config.spiking else Activation.RELU
+    network = dense(sizes, hidden, loss=Loss.MEAN_SQUARED_ERROR, class_target=False)
     compiled = compile_network(network, Rule(rate=0.01), config=config, train=(5,))
     for region, size in region_words(config).items():
         taken = np.zeros(size, int)
@@ -247,6 +318,11 @@ def test_missing_features_are_refused():
     assert "batch of 600" in text and "at most 126" in text
     text = refusal(regression((2,) * 14), ECP5)
     assert "13 layers, devices have them for 12" in text
+    for config in (ECP5, UP5K):
+        text = refusal(spiking((4, 3, 2), "S"), config)
+        assert f"neurons that spike (lif), which {config.name} leaves out: take relu" in text
+    text = refusal(spiking((4, 3, 2), "S"), configuration("ecp5-8-spiking"))
+    assert "backpropagation, which ecp5-8-spiking leaves out" in text
 
 
 def test_programs_and_sizes_are_refused():
@@ -296,6 +372,29 @@ def test_shifts_are_refused():
             "8 to 14 fraction bits, not Q8.7",
         ),
         (
+            {"sizes": (4, 3, 2), "activations": (1, 0), "neurons": (Neuron(), None)},
+            "neurons must be given for the layers with the activation SURROGATE",
+        ),
+        ({"sizes": (4, 3, 2), "activations": (5, 0), "neurons": (Neuron(),)}, "None.*for the oth"),
+        ({"sizes": (4, 3), "activations": (5,)}, "last layer's activation must be LINEAR"),
+        (
+            {"sizes": (4, 3, 2), "activations": (5, 0), "neurons": (Neuron(threshold=16), None)},
+            "threshold must be from 0.000488281 to 15.9995 in the format of currents, Q4.11, not 1",
+        ),
+        (
+            {"sizes": (4, 3, 2), "activations": (5, 0), "neurons": (Neuron(threshold=1e-4), None)},
+            "threshold must be from",
+        ),
+        (
+            {
+                "sizes": (4, 3, 2),
+                "activations": (5, 0),
+                "neurons": (Neuron(steps=255), None),
+                "formats": Formats(activation=Format(8, 7)),
+            },
+            "at least 8 fraction bits for the spikes of 255 steps, not Q8.7",
+        ),
+        (
             {"sizes": (4, 2), "activations": (0,), "formats": Formats(input=Format(0, 15))},
             "hold 1.0, which Q0.15 does not",
         ),
@@ -304,6 +403,24 @@ def test_shifts_are_refused():
 def test_networks_are_validated(options, message):
     with pytest.raises(ValueError, match=message):
         Network(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number from 1 to 255, not 0"),
+        ({"steps": 256}, "from 1 to 255, not 256"),
+        ({"steps": 2.5}, "not 2.5"),
+        ({"steps": True}, "not True"),
+        ({"leak_shift": 16}, "leak_shift must be a whole number from 0 to 15, not 16"),
+        ({"leak_shift": -1}, "from 0 to 15"),
+        ({"threshold": 0}, "threshold must be above 0 and finite, not 0"),
+        ({"threshold": np.inf}, "threshold must be above 0 and finite"),
+    ],
+)
+def test_neurons_are_validated(options, message):
+    with pytest.raises(ValueError, match=message):
+        Neuron(**options)
 
 
 # Registers

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from host.compiler import Compiled, compile_network, write_registers
 from host.fixed_point import decode
 from host.golden_device import GoldenDevice
-from host.network import Network, Rule, dense
+from host.network import Network, Neuron, Rule, dense
 from host.program import Mode
 from host.samples import Samples
 from hw.config import configuration, region_words
@@ -73,6 +73,50 @@ def evaluate(device, compiled, samples, batch=32) -> tuple[float, float]:
     run(device, compiled, Mode.EVALUATE, samples, batch)
     assert counter(device, "samples") == len(samples)
     return counter(device, "correct") / len(samples), counter(device, "loss") / len(samples)
+
+
+@pytest.mark.parametrize("kinds", ["S", "RS", "SR"])
+def test_layers_that_spike_learn_digits(digits, kinds):
+    x, y = digits
+    split = 1437
+    spiking = {"R": Activation.RELU, "S": Activation.SURROGATE}
+    network = Network(
+        sizes=(64, *(40,) * len(kinds), 10),
+        activations=(*(spiking[kind] for kind in kinds), Activation.LINEAR),
+        neurons=(*(Neuron(threshold=2) if kind == "S" else None for kind in kinds), None),
+        loss=Loss.MEAN_SQUARED_ERROR,
+    )
+    device, compiled = prepared(
+        network,
+        Rule(rate=2**-4, momentum=0.9),
+        batch=16,
+        total=split,
+        evaluated=len(x) - split,
+        config=configuration("ecp5-8x8-spiking"),
+    )
+    train, test = compiled.encode(x[:split], y[:split]), compiled.encode(x[split:], y[split:])
+    rng = np.random.default_rng(1)
+    before = evaluate(device, compiled, test, batch=16)
+    for _ in range(4):
+        run(device, compiled, Mode.TRAIN, train.shuffled(rng.permutation(split)), batch=16)
+    accuracy, loss = evaluate(device, compiled, test, batch=16)
+    print(kinds, before, accuracy, loss)
+    assert before[0] < 0.4
+    assert accuracy > 0.9
+    assert loss < before[1] / 2
+
+    write_registers(device, compiled.encode(x[:16]).registers)
+    device.run(compiled.entry(Mode.PREDICT, 16))
+    device.stream(compiled.encode(x[:16]).batch(0, 16))
+    device.wait()
+    for layer, slope in compiled.memory.slopes.items():
+        activity = compiled.memory.activations[layer - 1].read(device)
+        ones = activity[:, -1]
+        assert np.array_equal(ones, np.full(16, 512)), "RESPOND must leave the bias's input"
+        counts, slopes = activity[:, :-1] >> 4, slope.read(device) >> 10
+        assert counts.max() <= 20 and slopes.max() == 20 and np.all(slopes >= counts)
+        assert counts.any()
+    assert np.mean(compiled.read_outputs(device, 16).argmax(axis=1) == y[:16]) > 0.8
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from host.data import Scaling, generated, read_file, sums
+from host.network import Neuron
 from host.run import prepare
 from host.run_config import ConfigError, parse_config, read_config
 from host.schedule import Constant, Piecewise, StepDecay
@@ -48,8 +49,21 @@ def test_schedules_and_formats():
     assert schedule(kind="step", decay=0.5, every=3) == StepDecay(0.5, 3)
     assert schedule(kind="piecewise") == Piecewise()
     assert schedule(kind="piecewise", until=[0.5], factors=[1, 0.5]) == Piecewise((0.5,), (1, 0.5))
-    formats = parse_config(tables(formats__weights="Q2.13")).formats.formats()
-    assert formats.weight == Format(2, 13)
+    values = tables(formats__weights="Q2.13", formats__currents="Q5.10")
+    formats = parse_config(values).formats.formats()
+    assert (formats.weight, formats.current) == (Format(2, 13), Format(5, 10))
+
+
+def test_neurons_of_layers():
+    layer = {"units": 4, "activation": "lif"}
+    given = {"steps": 7, "leak_shift": 2, "threshold": 0.5}
+    values = tables(network__layers=[layer, {**layer, **given}, {"units": 3}])
+    neurons = [each.neuron for each in parse_config(values).network.dense()]
+    assert neurons == [Neuron(), Neuron(**given), None]
+    with pytest.raises(ValueError, match=r"\(lif\), which ecp5-8x8 leaves out: take relu"):
+        prepare(parse_config(values))
+    values["device"] = {"configuration": "ecp5-8x8-spiking"}
+    assert prepare(parse_config(values)).network.neurons == tuple(neurons)
 
 
 def test_options_go_before_the_file():
@@ -74,6 +88,19 @@ def test_options_go_before_the_file():
         ({"training__seed": -1}, "training.seed should be greater"),
         ({"training__schedule": {"kind": "step", "every": 0}}, "schedule: every must be at least"),
         ({"network__layers": []}, "network.layers .*at least 1 item"),
+        (
+            {"network__layers": [{"units": 3, "activation": "relu", "steps": 4}, {"units": 3}]},
+            "network.layers.0 steps must be left out, as it belongs to the activation 'lif', not",
+        ),
+        ({"network__layers": [{"units": 3, "threshold": 1.0}]}, "threshold must be left out"),
+        (
+            {"network__layers": [{"units": 3, "activation": "lif", "steps": 256}]},
+            "network.layers.0.steps should be less than or equal to 255, not 256",
+        ),
+        (
+            {"network__layers": [{"units": 3, "activation": "lif", "threshold": 0}]},
+            "network.layers.0.threshold should be greater than 0",
+        ),
         ({"network__loss": "huber"}, "network.loss should be .* or 'mse', not 'huber'"),
         ({"formats__weights": "3.12.1"}, "formats: a format must be written as Qm.n"),
         ({"formats__weights": "Q3.10"}, "formats: .*must make 15"),

@@ -146,6 +146,69 @@ def test_slopes_are_rounded_to_15_bits(
     assert np.all(np.abs(gated - delta * slope) <= np.abs(delta) * 2.0**-16 + HALF)
 
 
+def test_a_surrogate_gates_by_the_stored_slope(random: np.random.Generator) -> None:
+    delta = random.integers(WORD_MIN, WORD_MAX + 1, 5000)
+    slope = random.integers(0, WORD_MAX + 1, 5000)
+    slope[:2] = 0, WORD_MAX
+    gated, saturated = units.gate(delta, slope, Activation.SURROGATE, 9, 3)
+    assert not saturated.any()
+    assert np.all(np.abs(gated - delta * slope * 2.0**-15) <= HALF)
+    assert np.array_equal(units.activate(delta, Activation.SURROGATE, 9, 3), delta)
+
+
+# Spiking neurons
+
+
+def test_without_a_leak_spikes_are_the_current_over_the_threshold(
+    random: np.random.Generator,
+) -> None:
+    """v >> 15 is 0 as long as v is not negative, so that no charge is lost."""
+    for steps, threshold in ((1, 1), (1, 16000), (20, 1000), (255, 128), (255, 20000)):
+        limit = min(threshold, WORD_MAX - threshold)
+        current = random.integers(0, limit + 1, 500)
+        counts, slopes = units.respond(current, steps=steps, leak_shift=15, threshold=threshold)
+        assert np.array_equal(counts, steps * current // threshold)
+        assert np.array_equal(slopes, steps * (current > 0))
+
+
+def test_a_neuron_that_keeps_nothing_fires_in_every_step_or_in_none() -> None:
+    counts, slopes = units.respond(WORDS, steps=7, leak_shift=0, threshold=300)
+    assert np.array_equal(counts, 7 * (WORDS >= 300))
+    assert np.array_equal(slopes, 7 * (WORDS > 0))
+
+
+def test_a_leak_bounds_the_potential() -> None:
+    """v rises to 2**leak_shift currents, and no further."""
+    current = np.arange(-900, 900)
+    for leak_shift in (1, 3, 5):
+        threshold = 400 << leak_shift
+        counts, _ = units.respond(current, steps=255, leak_shift=leak_shift, threshold=threshold)
+        assert not counts[current < 400].any()
+        assert counts[current >= 410].all()
+
+
+def test_response_in_plain_integers(random: np.random.Generator) -> None:
+    """Currents of all sizes, so that many potentials saturate, on either side."""
+    saturated = np.zeros(2, int)
+    for _ in range(300):
+        current = int(random.integers(WORD_MIN, WORD_MAX + 1) >> random.integers(0, 12))
+        steps, leak_shift = int(random.integers(1, 256)), int(random.integers(0, 16))
+        threshold = int(random.integers(1, WORD_MAX + 1) >> random.integers(0, 12)) or 1
+        v = count = slope = 0
+        for _ in range(steps):
+            u = v - v // 2**leak_shift + current
+            saturated += u > WORD_MAX, u < WORD_MIN
+            u = max(WORD_MIN, min(WORD_MAX, u))
+            slope += u > 0
+            count += u >= threshold
+            v = u - threshold if u >= threshold else u
+        counts, slopes = units.respond(
+            np.array([current]), steps=steps, leak_shift=leak_shift, threshold=threshold
+        )
+        assert (counts[0], slopes[0]) == (count, slope), (current, steps, leak_shift, threshold)
+    assert saturated.all()
+
+
 # Losses
 
 

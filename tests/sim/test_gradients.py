@@ -3,6 +3,11 @@
 A network 6-9-5 learns one batch. Its momentum was 0, so that MOMENTUM then holds the gradients, the
 means over the batch, stochastically rounded. The bound follows the errors of every rounding and
 table through the network, element by element; for an intermediate x, `e_x` bounds its error.
+
+Neurons that spike learn by a rule of three factors, error x pseudo-derivative x presynaptic
+activity. The reference does so in float64 too. Where one of its potentials comes so close to the
+threshold, or to 0, that the device may see it on the other side, the device may count otherwise
+from then on, and the bound allows for that.
 """
 
 from dataclasses import dataclass
@@ -14,7 +19,7 @@ from numpy.typing import NDArray
 
 from host.compiler import compile_network, write_registers
 from host.golden_device import GoldenDevice
-from host.network import Network, Rule
+from host.network import Network, Neuron, Rule
 from host.program import Mode
 from hw.config import configuration
 from hw.isa import Activation, Loss, Region
@@ -22,10 +27,41 @@ from hw.numbers import GRADIENT_GUARD_BITS
 from hw.tables import EXP_COARSE, EXP_FINE, RECIPROCAL, SIGMOID
 from sim.compare import read_state
 
-CONFIG = configuration("ecp5-8x8")
+CONFIG = configuration("ecp5-8x8-spiking")
 SIZES = (6, 9, 5)
 LEAK_SHIFT = 3
 Array = NDArray[np.float64]
+
+NEURON = Neuron(steps=12, leak_shift=LEAK_SHIFT, threshold=0.5)
+
+
+class Response(torch.autograd.Function):
+    """The activity of NEURON under constant currents, and its slope in place of a derivative."""
+
+    @staticmethod
+    def forward(ctx, currents):
+        potentials, spikes = response(currents.detach().numpy())
+        scale = 2.0**-NEURON.exponent
+        ctx.save_for_backward(torch.tensor((potentials > 0).sum(axis=0) * scale))
+        return torch.tensor(spikes.sum(axis=0) * scale)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0]
+
+
+def response(currents: Array) -> tuple[Array, Array]:
+    """Potentials before the reset, and spikes, of every step, along the first axis."""
+    v = np.zeros_like(currents)
+    potentials, spikes = [], []
+    for _ in range(NEURON.steps):
+        u = v - v * 2.0**-NEURON.leak_shift + currents
+        fires = u >= NEURON.threshold
+        v = u - fires * NEURON.threshold
+        potentials.append(u)
+        spikes.append(fires)
+    return np.array(potentials), np.array(spikes)
+
 
 TORCH_ACTIVATION = {
     Activation.LINEAR: lambda a: a,
@@ -33,6 +69,7 @@ TORCH_ACTIVATION = {
     Activation.LEAKY_RELU: lambda a: torch.nn.functional.leaky_relu(a, 2.0**-LEAK_SHIFT),
     Activation.SIGMOID: torch.sigmoid,
     Activation.TANH: torch.tanh,
+    Activation.SURROGATE: Response.apply,
 }
 
 U15 = 2.0**-16
@@ -81,6 +118,21 @@ def reference(network: Network, weights: list[Array], x: Array, label: Array) ->
     )  # fmt: skip
 
 
+def response_error(a1: Array, e_a1: float, lsb: float) -> Array:
+    """Error of the activity and of the slope: what is left of the steps when they may diverge.
+
+    In a step, the error of the potential leaks as the potential does, while the current's comes
+    in anew, and up to an LSB from the floor of the leak.
+    """
+    leak = 1 - 2.0**-NEURON.leak_shift
+    e_u = np.cumsum((e_a1 + lsb) * leak ** np.arange(NEURON.steps))[:, None, None]
+    u, _ = response(a1)
+    doubtful = (np.abs(u - NEURON.threshold) <= e_u) | (np.abs(u) <= e_u)
+    left = NEURON.steps - np.argmax(doubtful, axis=0)
+    # A slope of 1 is the largest word, an LSB less.
+    return np.where(doubtful.any(axis=0), left * 2.0**-NEURON.exponent, 0) + 2 * U15
+
+
 def activation_errors(kind: Activation, lsb: float) -> tuple[float, float]:
     """Lipschitz constant of f, and the error of its evaluation."""
     step = 1 / 128  # of the sigmoid's table; half a step from the nearest entry
@@ -96,7 +148,7 @@ def activation_errors(kind: Activation, lsb: float) -> tuple[float, float]:
             return 1, 0
 
 
-def slope_errors(kind: Activation, a1: Array, e_a1: float, e_y1: float) -> Array:
+def slope_errors(kind: Activation, a1: Array, e_a1: float, e_y1: Array) -> Array:
     """Error of f' recomputed from the stored output, which near a kink may be on its other side."""
     match kind:
         case Activation.RELU:
@@ -104,9 +156,9 @@ def slope_errors(kind: Activation, a1: Array, e_a1: float, e_y1: float) -> Array
         case Activation.LEAKY_RELU:
             return np.where(np.abs(a1) <= e_a1, 1.0, 0.0)
         case Activation.SIGMOID:
-            return np.full_like(a1, e_y1 + e_y1**2 + U15)
+            return e_y1 + e_y1**2 + U15
         case Activation.TANH:
-            return np.full_like(a1, 2 * e_y1 + e_y1**2 + U15)
+            return 2 * e_y1 + e_y1**2 + U15
         case _:
             return np.zeros_like(a1)
 
@@ -134,20 +186,24 @@ def bounds(network: Network, weights: list[Array], x: Array, r: Reference) -> tu
     )  # fmt: skip
     w2 = np.abs(weights[1][:, :-1])
     kind = network.activations[0]
-    lipschitz, e_f = activation_errors(kind, lsb_y)
-    e_a1 = lsb_y / 2
-    e_y1 = lipschitz * e_a1 + e_f
-    e_z = np.full_like(r.z, lsb_z / 2) + w2.sum(axis=1) * e_y1
+    if kind == Activation.SURROGATE:
+        e_a1 = formats.current.lsb / 2
+        e_y1 = e_slope = response_error(r.a1, e_a1, formats.current.lsb)
+    else:
+        lipschitz, e_f = activation_errors(kind, lsb_y)
+        e_a1 = lsb_y / 2
+        e_y1 = np.full_like(r.a1, lipschitz * e_a1 + e_f)
+        e_slope = slope_errors(kind, r.a1, e_a1, e_y1)
+    e_z = lsb_z / 2 + e_y1 @ w2.T
     e_output = softmax_error(r.p, e_z) if network.loss == Loss.CROSS_ENTROPY else e_z
     # A delta carries the batch's residual r <= 1, a word in u1.15, and is rounded.
     e_d2 = e_output + np.abs(r.d2) * 2.0**-15 + lsb_d
     summed = np.abs(r.d2 @ weights[1][:, :-1])
     e_summed = e_d2 @ w2 + lsb_d
-    e_slope = slope_errors(kind, r.a1, e_a1, e_y1)
     e_d1 = e_summed * np.abs(r.slope) + (summed + e_summed) * e_slope + lsb_d
     d1 = summed * np.abs(r.slope)
     y1 = with_one(np.abs(r.y1))
-    e_y = np.hstack([np.full_like(r.y1, e_y1), np.zeros((len(x), 1))])
+    e_y = np.hstack([e_y1, np.zeros((len(x), 1))])
     e_g2 = np.abs(r.d2).T @ e_y + e_d2.T @ (y1 + e_y)
     e_g1 = e_d1.T @ with_one(np.abs(x))
     assert d1.shape == e_d1.shape
@@ -162,6 +218,7 @@ def test_gradients_agree_with_pytorch(activation: Activation, loss: Loss, sample
     network = Network(
         sizes=SIZES,
         activations=(activation, Activation.LINEAR),
+        neurons=(NEURON if activation == Activation.SURROGATE else None, None),
         leak_shift=LEAK_SHIFT,
         loss=loss,
     )

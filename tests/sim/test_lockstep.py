@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from host.compiler import Compiled, CompileError, compile_network, write_registers
 from host.device import Device, open_device
 from host.golden_device import GoldenDevice
-from host.network import Formats, Network, Rule
+from host.network import Formats, Network, Neuron, Rule
 from host.program import Mode
 from host.samples import Samples
 from hw.config import CONFIGURATIONS, DeviceConfig
@@ -43,6 +43,16 @@ def formats(fractions: st.SearchStrategy[int]) -> st.SearchStrategy[Format]:
 
 
 @st.composite
+def neurons(draw: st.DrawFn) -> Neuron:
+    """Of few steps and of the most; a threshold from an LSB to one that few currents reach."""
+    return Neuron(
+        steps=draw(st.one_of(st.integers(1, 30), st.just(255))),
+        leak_shift=draw(st.integers(0, 15)),
+        threshold=2.0 ** draw(st.floats(-8, 1.9)),
+    )
+
+
+@st.composite
 def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     """A network that is likely to fit: fewer units where the device has less memory."""
     largest = 70 if config.lanes > 4 else 18
@@ -51,18 +61,22 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     sizes = draw(st.lists(size, min_size=2, max_size=5))
     kinds = [Activation.LINEAR, Activation.RELU, Activation.LEAKY_RELU]
     kinds += [Activation.SIGMOID, Activation.TANH] * config.sigmoid
+    kinds += [Activation.SURROGATE] * config.spiking
     hidden = [draw(st.sampled_from(kinds)) for _ in sizes[1:-1]]
+    spiking = [draw(neurons()) if kind == Activation.SURROGATE else None for kind in hidden]
     classes = sizes[-1] > 1
     cross_entropy = config.cross_entropy and classes and draw(st.booleans())
     return Network(
         sizes=tuple(sizes),
         activations=(*hidden, Activation.LINEAR),
+        neurons=(*spiking, None),
         leak_shift=draw(st.integers(1, 15)),
         loss=Loss.CROSS_ENTROPY if cross_entropy else Loss.MEAN_SQUARED_ERROR,
         class_target=cross_entropy or (classes and draw(st.booleans())),
         formats=Formats(
             input=draw(formats(st.integers(8, 12))),
             activation=draw(formats(st.integers(8, 11))),
+            current=draw(formats(st.integers(9, 12))),
             output=None if cross_entropy else draw(formats(st.integers(8, 10))),
             weight=draw(formats(st.integers(11, 13))),
             delta=draw(formats(st.integers(10, 14))),
