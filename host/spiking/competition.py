@@ -57,9 +57,9 @@ class Competition:
         )
         self.winners = place.spikes("winners", network.neurons.winners)
         self._saturated = place.spikes("saturated neurons", count)
-        self._integration = place.block("integration", NeuronParameter)
-        self._competition = place.block("competition", NeuronParameter)
-        self._answer = place.block("answers", NeuronParameter)
+        self._integration = place.block("integrating", NeuronParameter)
+        self._competition = place.block("competing", NeuronParameter)
+        self._answer = place.block("answering", NeuronParameter)
         self._synapses = place.block("the neurons' synapses", SynapseParameter)
 
     def constants(self, factor: float) -> list[Write]:

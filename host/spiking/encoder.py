@@ -59,7 +59,7 @@ class Encoder:
         self._input = place.inputs(self.rows, network.inputs, network.formats.input)
         place.label(self.rows)
         self.population = place.population("inputs", network.inputs)
-        self.spikes = place.spikes("inputs", network.inputs)
+        self.spikes = place.spikes("input spikes", network.inputs)
         self._block = place.block("encoding", EncoderParameter)
         self._gain = gain(network.encoding, network.formats.input.fraction)
 

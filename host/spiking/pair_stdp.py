@@ -1,11 +1,18 @@
 """Neurons that learn by pairs of spikes, on the device.
 
     every step:  ENCODE --> list of input spikes, presynaptic traces
+                 list of input spikes --INTEGRATE--> currents
                  columns in that list --PLASTICITY: minus the postsynaptic traces-->
-                 list of input spikes --INTEGRATE--> currents --FIRE--> list of spikes, traces
+                 currents --FIRE--> list of spikes, postsynaptic traces
                  rows in that list --PLASTICITY: plus the presynaptic traces-->
     at the end:  thresholds decay; --SCALE-->
+
+A presynaptic spike `d` ms after a postsynaptic one changes a weight by -learning_rate a_minus
+exp(-d / tau_post), one `d` ms before it, or in the same step, by learning_rate a_plus
+exp(-d / tau_pre).
 """
+
+import math
 
 from host.spiking import constants
 from host.spiking.encoder import Encoder, Trace
@@ -52,7 +59,7 @@ class PairNeurons:
         trace = Trace(
             increment=self._one,
             decay=constants.decay("tau_pre", rule.tau_pre, network.encoding.dt),
-            sets=rule.trace == "set",
+            sets=rule.trace_pre == "set",
         )
         self.encoder = Encoder(network, trace, place)
         count = network.neurons.count
@@ -69,10 +76,11 @@ class PairNeurons:
     def constants(self, factor: float) -> list[Write]:
         """The parameters, of an epoch in which the learning rate is multiplied by `factor`."""
         rule = self._rule
-        up, down = (
-            self._coefficient(name, factor * rule.learning_rate * amplitude)
-            for name, amplitude in (("a_plus", rule.a_plus), ("a_minus", rule.a_minus))
-        )
+        rate = factor * rule.learning_rate
+        # A column is changed before the traces of its step have decayed.
+        decayed = rule.a_minus * math.exp(-self._encoding.dt / rule.tau_post)
+        up = self._coefficient("a_plus", rate * rule.a_plus)
+        down = self._coefficient("a_minus", rate * decayed)
         limits = synapse_limits(rule.w_min, rule.w_max, self._formats.weight, self._scaling)
         return [
             *self.encoder.constants(),
@@ -162,12 +170,12 @@ class PairNeurons:
         up = PlasticityFlag.BY_ROW | (PlasticityFlag.TO_UPPER if soft else PlasticityFlag(0))
         if self._rule.metaplasticity is not None:
             up |= PlasticityFlag.OWN_COEFFICIENT
-        sets = FireFlag.SET_TRACE if self._rule.trace == "set" else FireFlag(0)
-        step = [self.encoder.step()]
+        sets = FireFlag.SET_TRACE if self._rule.trace_post == "set" else FireFlag(0)
+        step = [self.encoder.step(), layer.integrate(inputs)]
         if self._rule.a_minus:
             post = layer.row(Variable.TRACE)
             step.append(layer.learn(self._presynaptic, inputs, down, traces=post))
-        step += [layer.integrate(inputs), self._fire(sets)]
+        step.append(self._fire(sets))
         if self._rule.a_plus:
             pre = self.encoder.trace_row
             step.append(layer.learn(self._postsynaptic, self._spikes, up, traces=pre))

@@ -9,27 +9,35 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
-def check(rows: Iterable[tuple[str, object, bool, str]]) -> None:
-    """Raise ValueError on the first row (name, value, whether it holds, what is expected)."""
+Row = tuple[str, object, bool, str]
+"""A name, its value, whether it holds, and what is expected."""
+
+
+def check(rows: Iterable[Row]) -> None:
+    """Raise ValueError on the first row that does not hold."""
     for name, value, holds, expected in rows:
         if not holds:
             raise ValueError(f"{name} must be {expected}, not {value!r}")
 
 
-def positive(name: str, value: float) -> tuple[str, object, bool, str]:
-    """A row of `check`: above 0 and finite."""
+def positive(name: str, value: float) -> Row:
+    """That it is above 0 and finite."""
     return name, value, 0 < value < math.inf, "above 0 and finite"
 
 
-def not_negative(name: str, value: float) -> tuple[str, object, bool, str]:
-    """A row of `check`: at least 0 and finite."""
+def not_negative(name: str, value: float) -> Row:
+    """That it is at least 0 and finite."""
     return name, value, 0 <= value < math.inf, "at least 0 and finite"
 
 
-def bounds(w_min: float, w_max: float) -> tuple[str, object, bool, str]:
-    """A row of `check`: the range of weights."""
+def bounds(w_min: float, w_max: float) -> Row:
+    """That it is a range of weights."""
     finite = math.isfinite(w_min) and math.isfinite(w_max)
     return "w_min", w_min, finite and w_min < w_max, f"below w_max = {w_max!r}, both finite"
+
+
+def _trace(name: str, value: str) -> Row:
+    return name, value, value in ("accumulate", "set"), "accumulate or set"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +80,7 @@ class PairSTDP:
     tau_pre, tau_post: of the traces, in ms
     w_min, w_max: range of the weights
     bounds: additive, or soft
-    trace: whether a spike adds 1 to its trace or sets it to 1
+    trace_pre, trace_post: whether a spike adds 1 to its trace or sets it to 1
     metaplasticity: how activity changes the amplitudes, or None
     """
 
@@ -84,7 +92,8 @@ class PairSTDP:
     w_min: float = 0.0
     w_max: float = 1.0
     bounds: Literal["additive", "soft"] = "additive"
-    trace: Literal["accumulate", "set"] = "accumulate"
+    trace_pre: Literal["accumulate", "set"] = "accumulate"
+    trace_post: Literal["accumulate", "set"] = "set"
     metaplasticity: Metaplasticity | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +108,8 @@ class PairSTDP:
                 ("a_plus", self.a_plus, either, "above 0 where a_minus is 0"),
                 bounds(self.w_min, self.w_max),
                 ("bounds", self.bounds, self.bounds in ("additive", "soft"), "additive or soft"),
-                ("trace", self.trace, self.trace in ("accumulate", "set"), "accumulate or set"),
+                _trace("trace_pre", self.trace_pre),
+                _trace("trace_post", self.trace_post),
             )
         )
 
