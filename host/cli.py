@@ -18,8 +18,9 @@ from rich.text import Text
 from host import board_commands
 from host.device import Device, DeviceError, open_device
 from host.display import TrainingDisplay, opening, summary
+from host.experiment import Experiment, Outcome
 from host.named_board import named_configuration
-from host.run import Experiment, Outcome, ask, prepare, results, train, write_results
+from host.run import prepare, train, write_results
 from host.run_config import read_config
 from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
 from hw.isa import MEMORY_REGIONS, Region
@@ -86,7 +87,7 @@ def train_command(
         outcome, final = _run(experiment, device)
         write_results(out_dir, experiment, outcome)
         out.print()
-        out.print(summary(results(experiment, outcome)))
+        out.print(summary(experiment, outcome))
         # A path that is broken into lines cannot be copied.
         written = f"\nresults in {out_dir}/result.json\nweights in {out_dir}/weights.npz"
         out.print(written, soft_wrap=True)
@@ -148,7 +149,7 @@ def _run(
             outcome = train(experiment, opened, report=display.epoch)
         final = read_state(opened)
         if not outcome.interrupted:
-            ask(experiment, opened, outcome)
+            experiment.ask(opened, outcome)
     return outcome, final
 
 
@@ -180,7 +181,7 @@ def _first_difference(
     for region, addresses in differing_words(left[1], right[1]):
         address = int(addresses[0])
         if region in MEMORY_REGIONS:
-            place = experiment.plan.compiled.memory.locate(region, address)
+            place = experiment.locate(region, address)
         else:
             place = describe_word(region, address)
         values = [f"{name} {s[region].view(np.int16)[address]}" for name, s in (left, right)]
@@ -223,11 +224,10 @@ def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
     from sim.compare import Every as Moment
     from sim.compare import Lockstep
 
-    memory = experiment.plan.compiled.memory
     moment = Moment.COMMAND if every == Every.COMMAND else Moment.PROGRAM
     with _open(names[0], experiment) as left, _open(names[1], experiment) as right:
         pair = Lockstep(
-            left, right, every=moment, locate=memory.locate, extents=memory.extents()
+            left, right, every=moment, locate=experiment.locate, extents=experiment.extents()
         )
         with TrainingDisplay(out, experiment).showing("comparing", quiet=True) as display:
             outcome = train(experiment, pair, report=display.epoch)

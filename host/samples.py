@@ -62,22 +62,29 @@ def encode_samples(network: Network, inputs: ArrayLike, targets: ArrayLike | Non
     format and labels that are no class.
     """
     words = encode_inputs(network, inputs)
-    sample_format, pieces = _input_bytes(words)
+    if targets is None:
+        return pack_samples(words)
+    target_words = encode_targets(network, targets)
+    if len(target_words) != len(words):
+        raise RangeError(
+            f"there must be a target for each of {len(words)} samples, not {len(target_words)}"
+        )
+    return pack_samples(words, target_words)
+
+
+def pack_samples(inputs: NDArray[np.int16], targets: NDArray[np.int16] | None = None) -> Samples:
+    """Words of N samples, (N, features) and (N, width), in as few bytes as they need."""
+    sample_format, pieces = _input_bytes(inputs)
     width = 0
     if targets is not None:
-        target_words = encode_targets(network, targets)
-        if len(target_words) != len(words):
-            raise RangeError(
-                f"there must be a target for each of {len(words)} samples, not {len(target_words)}"
-            )
-        width = target_words.shape[1]
-        if _is_byte(target_words):
-            pieces.append(target_words.astype(np.uint8))
+        width = targets.shape[1]
+        if _is_byte(targets):
+            pieces.append(targets.astype(np.uint8))
         else:
             sample_format |= 1 << SampleFormat.WIDE_TARGET
-            pieces.append(_little_endian(target_words))
+            pieces.append(_little_endian(targets))
     registers = {
-        Register.FEATURES: words.shape[1],
+        Register.FEATURES: inputs.shape[1],
         Register.TARGETS: width,
         Register.SAMPLE_FORMAT: sample_format,
     }

@@ -7,8 +7,9 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum
 from types import FrameType, TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from host.compiler import Compiled, write_registers
 from host.device import Device
@@ -60,6 +61,13 @@ class Interruption:
             self._previous = None
 
 
+class Programs(Protocol):
+    """What was compiled for batches, such as `host.compiler.Compiled`."""
+
+    def entry(self, mode: Any, samples: int) -> int:
+        """The first instruction of the program that does `mode` with a batch of so many."""
+
+
 class Run(NamedTuple):
     """`rounds` batches of `size` samples in one run of a program."""
 
@@ -85,8 +93,8 @@ def batches(samples: Samples, batch: int) -> list[memoryview]:
 
 def run_batches(
     device: Device,
-    compiled: Compiled,
-    mode: Mode,
+    compiled: Programs,
+    mode: Enum,
     samples: Samples,
     batch: int,
     *,

@@ -88,8 +88,7 @@ def make_plan(
     """
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
-    if not 0 <= seed < 1 << 32 or seed != int(seed):
-        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
+    check_seed(seed)
     train_count = check_samples(network, *train, name="training data", learns=True)
     batch_size = min(int(batch_size), train_count)
     evaluation_batch = tiles(batch_size, config.batch_lanes) * config.batch_lanes
@@ -116,6 +115,12 @@ def make_plan(
         weights=compiled.encode_weights(he_normal(network, WEIGHT_SEED + int(seed))),
         registers=[compiled.rule_registers(rule) for rule in rules],
     )
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError unless `seed` is a whole number from 0 to 2**32 - 1."""
+    if not 0 <= seed < 1 << 32 or seed != int(seed):
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
 
 
 def batch_sizes(samples: int, batch: int) -> list[int]:
@@ -172,6 +177,11 @@ class EpochReport:
     test_accuracy: float | None
     seconds: float
 
+    @property
+    def samples(self) -> int:
+        """Trained."""
+        return self.train["samples"]
+
 
 class Trainer:
     """Carries a plan out on a device, which must be of the plan's configuration.
@@ -194,11 +204,7 @@ class Trainer:
 
     def load(self) -> None:
         """Bring the device into the plan's first state: weights, programs, randomness, counters."""
-        stop(self.device)
-        write_registers(self.device, {Register.CONTROL: Control.CLEAR})
-        lanes = range(self.plan.compiled.config.lanes)
-        state = np.array([lfsr_seed(lane, self.plan.seed) for lane in lanes], "<u4")
-        self.device.write(Region.LFSR, 0, state.view("<u2"))
+        make_ready(self.device, self.plan.seed)
         self.plan.compiled.load(self.device, self.plan.weights)
 
     def reports(self) -> Iterator[EpochReport]:
@@ -256,6 +262,14 @@ class Trainer:
             test_accuracy=accuracy(network, test),
             seconds=seconds,
         )
+
+
+def make_ready(device: Device, seed: int) -> None:
+    """Stop whatever runs, set every counter to 0 and the randomness to that of a seed."""
+    stop(device)
+    write_registers(device, {Register.CONTROL: Control.CLEAR})
+    state = np.array([lfsr_seed(lane, seed) for lane in range(device.config.lanes)], "<u4")
+    device.write(Region.LFSR, 0, state.view("<u2"))
 
 
 def load_weights(device: Device, compiled: Compiled, words: list[NDArray[np.int16]]) -> None:

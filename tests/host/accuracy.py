@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from host.dense_run import DenseExperiment
 from host.device import open_device
 from host.fixed_point import decode
 from host.network import Neuron
-from host.run import AVERAGED_EPOCHS, Experiment, ask, prepare, results, train
+from host.run import prepare, train
 from host.run_config import read_config
 from host.trainer import ORDER_SEED
 from hw.isa import Activation, Loss
@@ -63,7 +64,7 @@ class Response(torch.autograd.Function):
 class FloatNetwork:
     """The experiment's network and rule in float32."""
 
-    def __init__(self, experiment: Experiment):
+    def __init__(self, experiment: DenseExperiment):
         self.plan, self.network = experiment.plan, experiment.network
         fmt = self.network.formats.weight
         self.weights = [
@@ -103,8 +104,8 @@ class FloatNetwork:
                 w.sub_(rule.rate * v + rule.rate * rule.decay * w)
 
 
-def float_results(experiment: Experiment) -> dict[str, Any]:
-    """Accuracy or RMSE of float32 training, as `host.run.results` names them."""
+def float_results(experiment: DenseExperiment) -> dict[str, Any]:
+    """Accuracy or RMSE of float32 training, as `DenseExperiment.results` names them."""
     plan, data = experiment.plan, experiment.dataset
     dtype = torch.int64 if data.classes else torch.float32
     train_x, test_x = (torch.tensor(d[0], dtype=torch.float32) for d in (data.train, data.test))
@@ -124,7 +125,7 @@ def float_results(experiment: Experiment) -> dict[str, Any]:
             curve.append(((output - test_y) ** 2).mean().sqrt().item())
     if not data.classes:
         return {"test_rmse": curve[-1]}
-    last = curve[-AVERAGED_EPOCHS:]
+    last = curve[-experiment.averaged_epochs :]
     return {"test_accuracy": sum(last) / len(last), "final_test_accuracy": curve[-1]}
 
 
@@ -134,8 +135,8 @@ def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, 
     experiment = prepare(config)
     with open_device(device, experiment.device_config) as opened:
         outcome = train(experiment, opened)
-        ask(experiment, opened, outcome)
-    own = results(experiment, outcome)
+        experiment.ask(opened, outcome)
+    own = experiment.results(outcome)
     keys = ("test_accuracy", "final_test_accuracy", "test_rmse", "answers", "saturations")
     row = {key: own[key] for key in keys if key in own}
     row |= {"example": name, "seed": seed, "epochs": own["epochs"]}

@@ -1,0 +1,204 @@
+"""A training run of a spiking network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from host import data
+from host.data import Dataset
+from host.device import Device
+from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
+from host.figures import percent, tally
+from host.spiking.labels import SILENT
+from host.spiking.network import SpikingNetwork
+from host.spiking.rules import ClimbingFibre
+from host.spiking.tables import SpikingRunConfig
+from host.spiking.trainer import SpikingPlan, SpikingReport, SpikingTrainer, make_spiking_plan
+from host.streaming import Interruption
+from hw.config import DeviceConfig
+from hw.isa import Region
+
+COUNTED_EPOCHS = 3
+"""The test accuracy of a network whose answers the device counts is a mean over so many epochs;
+labels of neurons that still move are worth nothing, so there it is that of the last one."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikingExperiment:
+    """See `host.experiment.Experiment`."""
+
+    config: SpikingRunConfig
+    device_config: DeviceConfig
+    dataset: Dataset
+    plan: SpikingPlan
+
+    @property
+    def network(self) -> SpikingNetwork:
+        """What is trained."""
+        return self.plan.network
+
+    @property
+    def averaged_epochs(self) -> int:
+        """See `Experiment`."""
+        return COUNTED_EPOCHS if isinstance(self.network.rule, ClimbingFibre) else 1
+
+    @property
+    def epochs(self) -> int:
+        """See `Experiment`."""
+        return self.plan.epochs
+
+    @property
+    def seed(self) -> int:
+        """See `Experiment`."""
+        return self.plan.seed
+
+    def locate(self, region: Region, address: int) -> str:
+        """See `Experiment.locate`."""
+        return self.plan.compiled.memory.locate(region, address)
+
+    def extents(self) -> dict[Region, int]:
+        """See `Experiment.extents`."""
+        return self.plan.compiled.memory.extents()
+
+    def opening(self) -> str:
+        """See `Experiment.opening`."""
+        plan, network = self.plan, self.network
+        if network.neurons is not None:
+            assert network.encoding is not None
+            what = (
+                f"{network.neurons.count} neurons, {network.encoding.kind} encoding in "
+                f"{network.encoding.steps} steps"
+            )
+        else:
+            assert network.granules is not None
+            what = f"{network.granules.cells} granule cells, {network.classes} outputs"
+        return (
+            f"{self.config.data.source}: {len(plan.train)} samples to learn, {len(plan.test)} to "
+            f"test; {network.inputs} inputs, {what}, rule {self.config.spiking.rule}, "
+            f"seed {plan.seed}"
+        )
+
+    def heading(self) -> str:
+        """See `Experiment.heading`."""
+        return (
+            f"{'epoch':>5} {'phase':>9} {'rate':>7}  {'train acc':>9}  {'test acc':>8} "
+            f"{'samples/s':>11}"
+        )
+
+    def line(self, report: SpikingReport) -> str:
+        """See `Experiment.line`."""
+        speed = report.samples / report.seconds
+        return (
+            f"{report.epoch:>5} {report.phase.value:>9} {report.rate:>7.3g}  "
+            f"{percent(report.train_accuracy):>9}  {percent(report.test_accuracy):>8} "
+            f"{speed:>11,.0f}"
+        )
+
+    def trainer(self, device: Device, interruption: Interruption) -> SpikingTrainer:
+        """See `Experiment.trainer`."""
+        return SpikingTrainer(device, self.plan, interruption=interruption)
+
+    def weights(self, device: Device) -> dict[str, Words]:
+        """See `Experiment.weights`."""
+        words = self.plan.compiled.read_weights(device)
+        if self.plan.table is not None:
+            words["granule_table"] = self.plan.table
+        return words
+
+    def ask(self, device: Device, outcome: Outcome) -> None:
+        """See `Experiment.ask`; the tables have no questions."""
+
+    def results(self, outcome: Outcome) -> dict[str, Any]:
+        """See `Experiment.results`."""
+        counts, epochs = outcome.counts, outcome.epochs
+        tested = [report for report in epochs if report.votes]
+        values = {
+            **accuracies(self, outcome),
+            "phases": [report.phase.value for report in epochs],
+            **circumstances(self, outcome),
+        }
+        if self.plan.compiled.circuit.responses is not None:
+            values["vote"] = self.plan.vote
+            values["votes"] = tested[-1].votes if tested else None
+            values["labels"] = tested[-1].labels if tested else None
+        vectors, cycles, samples = counts["busy"], values["cycles"], values["samples"]
+        synapses = vectors * self.device_config.lanes
+        return {
+            **values,
+            "synapses": synapses,
+            "synapses_per_sample": synapses / samples if samples else None,
+            "synapses_per_cycle": synapses / cycles if cycles else None,
+            "saturations": self.plan.compiled.saturations(counts.saturations),
+            "config": self.config.model_dump(mode="json", exclude_unset=True),
+        }
+
+    def summary(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """See `Experiment.summary`."""
+        rows = [accuracy_row(self, values)]
+        if values.get("votes"):
+            votes = ", ".join(f"{name} {percent(own)}" for name, own in values["votes"].items())
+            rows.append(("by vote", votes))
+            silent = sum(label == SILENT for label in values["labels"])
+            rows.append(("silent neurons", str(silent)))
+        if values["samples"]:
+            used = f"{values['synapses_per_sample']:,.0f} read or changed per sample"
+            if values["cycles"]:
+                used += f", {values['synapses_per_cycle']:.2f} per cycle"
+            rows.append(("synapses", used))
+        return [*rows, ("saturations", tally(values["saturations"]))]
+
+
+def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
+    """Read the data, build the network and compile it; ValueError says what does not go."""
+    table, training = config.data, config.training
+    seed = training.seed if table.seed is None else table.seed
+    if table.questions:
+        raise ValueError("data.questions must be left out of a spiking run, which answers classes")
+    inputs, targets = table.read(seed)
+    dataset = data.prepare(
+        inputs,
+        targets,
+        classes=True,
+        scaling=table.scaling,
+        test_size=table.test_size,
+        seed=seed,
+    )
+    plan = make_spiking_plan(
+        _network(config, dataset),
+        config.device.config(),
+        dataset.train,
+        dataset.test,
+        epochs=training.epochs,
+        seed=training.seed,
+        schedule=training.schedule.schedule(),
+        curriculum=training.curriculum,
+        vote=config.spiking.vote,
+        evaluate_every=training.evaluate_every,
+    )
+    device_config = config.device.config()
+    return SpikingExperiment(
+        config=config, device_config=device_config, dataset=dataset, plan=plan
+    )
+
+
+def _network(config: SpikingRunConfig, dataset: Dataset) -> SpikingNetwork:
+    """The network for the data's features, of which a level encoding has as many in each step."""
+    table = config.spiking
+    encoding = table.encoding
+    steps = encoding.steps if encoding is not None and encoding.kind == "level" else 1
+    inputs, rest = divmod(dataset.features, steps)
+    if rest:
+        raise ValueError(
+            f"data must have the same number of inputs for each of {steps} steps of a level "
+            f"encoding, not {dataset.features} in all"
+        )
+    return SpikingNetwork(
+        inputs=inputs,
+        classes=dataset.outputs,
+        rule=config.rule(),
+        encoding=encoding,
+        neurons=table.neurons,
+        scaling=table.scaling,
+        granules=table.granules,
+        formats=config.formats.formats(),
+    )

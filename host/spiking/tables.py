@@ -1,0 +1,101 @@
+"""A spiking run as the tables of a TOML file.
+
+[spiking] names the rule and the parts of the network, [training] how it is trained; the rule's own
+numbers stand in [training.stdp] (with [training.stdp.metaplasticity]), [training.prototype],
+[training.climbing_fibre] or [training.hybrid]. Parts and rules are read into their dataclasses.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from host.config_tables import (
+    Count,
+    DeviceTable,
+    RunTables,
+    ScheduleTable,
+    Seed,
+    Table,
+)
+from host.spiking.curriculum import Curriculum
+from host.spiking.labels import Vote
+from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
+from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype, Rule
+from hw.numbers import Format
+
+
+class SpikingTable(Table):
+    """[spiking]."""
+
+    rule: Literal["stdp", "prototype", "climbing_fibre", "hybrid"]
+    vote: Vote = "majority"
+    encoding: Encoding | None = None
+    neurons: Neurons | None = None
+    scaling: Scaling | None = None
+    granules: Granules | None = None
+
+
+class SpikingFormatsTable(Table):
+    """[formats]: binary points as Qm.n; what is left out has the network's default."""
+
+    inputs: str | None = None
+    weights: str | None = None
+    potentials: str | None = None
+    traces: str | None = None
+
+    def formats(self) -> Formats:
+        """The formats; ValueError on ones that are not written as Qm.n or do not go together."""
+        names = {
+            "input": self.inputs,
+            "weight": self.weights,
+            "potential": self.potentials,
+            "trace": self.traces,
+        }
+        given = {name: Format.parse(text) for name, text in names.items() if text is not None}
+        return Formats(**given)
+
+
+class SpikingTrainingTable(Table):
+    """[training] of a spiking run."""
+
+    epochs: Count = 3
+    seed: Seed = 0
+    evaluate_every: Count = 1
+    schedule: ScheduleTable = ScheduleTable()
+    curriculum: Curriculum = Curriculum()
+    stdp: PairSTDP | None = None
+    prototype: Prototype | None = None
+    climbing_fibre: ClimbingFibre | None = None
+    hybrid: Hybrid | None = None
+
+
+class SpikingRunConfig(RunTables):
+    """The whole file of a spiking network."""
+
+    spiking: SpikingTable
+    formats: SpikingFormatsTable = SpikingFormatsTable()
+    training: SpikingTrainingTable = SpikingTrainingTable()
+    device: DeviceTable = DeviceTable(configuration="ecp5-8-spiking")
+
+    def built(self) -> Iterable[tuple[str, Callable[[], object]]]:
+        """See `RunTables.built`."""
+        return (
+            ("formats", self.formats.formats),
+            ("training.schedule", self.training.schedule.schedule),
+            ("training", self.rule),
+        )
+
+    def rule(self) -> Rule:
+        """The rule with its numbers; ValueError where there are numbers of another rule."""
+        training = self.training
+        rules: dict[str, tuple[Rule | None, type[Rule]]] = {
+            "stdp": (training.stdp, PairSTDP),
+            "prototype": (training.prototype, Prototype),
+            "climbing_fibre": (training.climbing_fibre, ClimbingFibre),
+            "hybrid": (training.hybrid, Hybrid),
+        }
+        name = self.spiking.rule
+        for other, (given, _) in rules.items():
+            if given is not None and other != name:
+                raise ValueError(f"{other} must be left out where spiking.rule is {name!r}")
+        given, kind = rules[name]
+        return given or kind()

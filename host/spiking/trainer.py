@@ -1,0 +1,273 @@
+"""Training of spiking networks on a device: epochs, their order of samples, and what they achieve.
+
+A SpikingPlan is everything that a run consists of, compiled and checked before a device is
+touched; a SpikingTrainer carries it out on one.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from host.compiler import write_registers
+from host.device import Device
+from host.layers import check_count
+from host.samples import Samples
+from host.schedule import Constant, Schedule
+from host.spiking.compiler import CompiledSpiking, compile_spiking
+from host.spiking.curriculum import Curriculum, epoch_order
+from host.spiking.first_weights import first_weights
+from host.spiking.labels import VOTES, Labels, Vote
+from host.spiking.memory import Write
+from host.spiking.network import SpikingNetwork
+from host.spiking.program import Phase
+from host.spiking.rules import Hybrid
+from host.spiking.samples import encode_intensities, encode_samples
+from host.statistics import Counts
+from host.streaming import Interruption, run_batches
+from host.trainer import ORDER_SEED, check_seed, make_ready
+from hw.config import DeviceConfig
+
+Words = NDArray[np.int16]
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikingPlan:
+    """A training run of a spiking network.
+
+    Attributes
+    ----------
+    compiled: network and programs
+    epochs, seed: as in `make_spiking_plan`
+    evaluate_every, vote: as there
+    factors: of each epoch, by which the learning rate is multiplied
+    constants: parameters of each epoch
+    train, test: encoded samples, a batch each
+    labels: classes of both
+    stage: of the curriculum, by training sample
+    weights: words of the first weights
+    table: of the granule cells, or None
+    """
+
+    compiled: CompiledSpiking
+    epochs: int
+    seed: int
+    evaluate_every: int
+    vote: Vote
+    factors: list[float]
+    constants: list[list[Write]]
+    train: Samples
+    test: Samples
+    labels: tuple[Classes, Classes]
+    stage: Classes
+    weights: dict[str, Words]
+    table: Words | None
+
+    @property
+    def network(self) -> SpikingNetwork:
+        """What is trained."""
+        return self.compiled.network
+
+    def phase(self, epoch: int) -> Phase:
+        """What `epoch` (from 0) does with its samples."""
+        rule = self.network.rule
+        supervised = isinstance(rule, Hybrid) and rule.supervised(epoch)
+        return Phase.SUPERVISE if supervised else Phase.TRAIN
+
+    def evaluated(self, epoch: int) -> bool:
+        """Whether `epoch` (from 0) is followed by an evaluation."""
+        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
+
+
+def make_spiking_plan(
+    network: SpikingNetwork,
+    config: DeviceConfig,
+    train: tuple[ArrayLike, ArrayLike],
+    test: tuple[ArrayLike, ArrayLike],
+    *,
+    epochs: int,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    curriculum: Curriculum | None = None,
+    vote: Vote = "majority",
+    evaluate_every: int = 1,
+) -> SpikingPlan:
+    """Compile and encode a training run; ValueError says what does not fit.
+
+    Parameters
+    ----------
+    network, config: what learns on what
+    train, test: inputs (N, values of a sample) and classes
+    epochs: at least 1
+    seed: of the first weights, the order of samples and the device's randomness, 0 to 2**32 - 1
+    schedule: of the learning rate; constant if left out
+    curriculum: order of the samples; at random if left out
+    vote: how the neurons' responses make a class
+    evaluate_every: epochs from one evaluation to the next; the last epoch always has one
+    """
+    check_count("epochs", epochs)
+    check_count("evaluate_every", evaluate_every)
+    check_seed(seed)
+    if vote not in VOTES:
+        raise ValueError(f"vote must be one of {', '.join(VOTES)}, not {vote!r}")
+    compiled = compile_spiking(network, config)
+    chosen = schedule or Constant()
+    factors = [chosen.factor(epoch, epochs) for epoch in range(epochs)]
+    inputs, labels = np.asarray(train[0], np.float64), np.asarray(train[1])
+    encoded = encode_samples(network, inputs, labels)
+    granules = compiled.circuit.granules
+    words = encode_intensities(network, inputs)
+    return SpikingPlan(
+        compiled=compiled,
+        epochs=int(epochs),
+        seed=int(seed),
+        evaluate_every=int(evaluate_every),
+        vote=vote,
+        factors=factors,
+        constants=[compiled.constants(factor) for factor in factors],
+        train=encoded,
+        test=encode_samples(network, *test),
+        labels=(labels.astype(np.int64), np.asarray(test[1]).astype(np.int64)),
+        stage=(curriculum or Curriculum()).stage(inputs, labels),
+        weights=first_weights(network, inputs, int(seed)),
+        table=granules.draw(words, int(seed)) if granules else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikingReport:
+    """What an epoch did.
+
+    Attributes
+    ----------
+    epoch: from 1
+    phase: what was trained
+    rate: by what the learning rate was multiplied
+    train: counts of the epoch's training
+    samples: that it trained
+    train_accuracy: right answers while it trained, where the device counts them; otherwise on the
+        training samples afterwards
+    test_accuracy: afterwards, on the test samples; None where the epoch was not evaluated
+    votes: test accuracy by each vote, where neurons are labelled
+    labels: of the neurons, likewise; SILENT where one has none
+    seconds: of training, without evaluation
+    """
+
+    epoch: int
+    phase: Phase
+    rate: float
+    train: Counts
+    samples: int
+    train_accuracy: float | None
+    test_accuracy: float | None
+    votes: dict[str, float]
+    labels: list[int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found; the attributes of SpikingReport of these names."""
+
+    train_accuracy: float | None = None
+    test_accuracy: float | None = None
+    votes: dict[str, float] = field(default_factory=dict)
+    labels: list[int] = field(default_factory=list)
+
+
+class SpikingTrainer:
+    """Carries a plan out on a device, which must be of the plan's configuration.
+
+    Attributes
+    ----------
+    device, plan: what does what
+    epoch: epochs done
+    """
+
+    def __init__(
+        self, device: Device, plan: SpikingPlan, *, interruption: Interruption | None = None
+    ) -> None:
+        self.device, self.plan = device, plan
+        self.epoch = 0
+        self._interruption = interruption
+        self._order = np.random.default_rng(ORDER_SEED + plan.seed)
+        self._shuffled = plan.train.shuffled(np.arange(len(plan.train)))
+
+    def load(self) -> None:
+        """Bring the device into the plan's first state: weights, programs, randomness, counters."""
+        plan = self.plan
+        make_ready(self.device, plan.seed)
+        plan.compiled.load(self.device, plan.weights, plan.table)
+
+    def reports(self) -> Iterator[SpikingReport]:
+        """Train and evaluate the epochs that are left, one for each step of the iterator."""
+        while self.epoch < self.plan.epochs:
+            yield self.train_epoch()
+
+    def train_epoch(self) -> SpikingReport:
+        """Train for an epoch, then evaluate where the plan says so."""
+        plan, epoch = self.plan, self.epoch
+        phase, started = plan.phase(epoch), time.perf_counter()
+        before = Counts.read(self.device)
+        for region, address, words in plan.constants[epoch]:
+            self.device.write(region, address, words)
+        order = epoch_order(plan.stage, self._order)
+        self._run(phase, plan.train.shuffled(order, out=self._shuffled))
+        trained = Counts.read(self.device) - before
+        seconds = time.perf_counter() - started
+        self.epoch += 1
+        found = self.evaluate() if plan.evaluated(epoch) else Evaluation()
+        counted = trained["correct"] / trained["samples"] if trained["samples"] else None
+        return SpikingReport(
+            epoch=self.epoch,
+            phase=phase,
+            rate=plan.factors[epoch],
+            train=trained,
+            samples=len(plan.train),
+            train_accuracy=found.train_accuracy if counted is None else counted,
+            test_accuracy=found.test_accuracy,
+            votes=found.votes,
+            labels=found.labels,
+            seconds=seconds,
+        )
+
+    def evaluate(self) -> Evaluation:
+        """The accuracy on the test samples: counted by the device, or by labels of the neurons."""
+        plan = self.plan
+        if plan.compiled.circuit.responses is None:
+            before = Counts.read(self.device)
+            self._run(Phase.EVALUATE, plan.test)
+            counts = Counts.read(self.device) - before
+            return Evaluation(test_accuracy=counts["correct"] / counts["samples"])
+        learned, tested = self.responses(plan.train), self.responses(plan.test)
+        labels = Labels.assign(learned, plan.labels[0], plan.network.classes)
+        votes: dict[str, float] = {
+            vote: labels.accuracy(tested, plan.labels[1], vote) for vote in VOTES
+        }
+        return Evaluation(
+            train_accuracy=labels.accuracy(learned, plan.labels[0], plan.vote),
+            test_accuracy=votes[plan.vote],
+            votes=votes,
+            labels=labels.neurons.tolist(),
+        )
+
+    def responses(self, samples: Samples) -> NDArray[np.int64]:
+        """Spikes of each neuron for each sample, (N, neurons)."""
+        responses = self.plan.compiled.circuit.responses
+        assert responses is not None
+        found = []
+        for start in range(0, len(samples), responses.most):
+            some = Samples(samples.rows[start : start + responses.most], samples.registers)
+            responses.begin(self.device)
+            self._run(Phase.RESPOND, some)
+            found.append(responses.read(self.device, len(some)))
+        return np.concatenate(found)
+
+    def _run(self, phase: Phase, samples: Samples) -> None:
+        write_registers(self.device, samples.registers)
+        run_batches(
+            self.device, self.plan.compiled, phase, samples, 1, interruption=self._interruption
+        )
