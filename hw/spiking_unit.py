@@ -5,7 +5,7 @@
                         |                |     ^               | spikes
     host <--> STATE ----+----------------+-----+               v
               EVENTS <------------------------------------ recorder
-    WEIGHT, INPUT, TARGET, LFSRs <-------+
+    WEIGHT, INPUT, TARGET, LFSRs, multipliers <-> of the unit that runs
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,7 @@ from hw.layout import tiles
 from hw.lfsr import STATE_BITS
 from hw.neuron import NeuronUnit
 from hw.numbers import WORD_BITS
+from hw.products import Multipliers
 from hw.spike_recorder import SpikeRecorder
 from hw.spiking import PARAMETER_WORDS, FireFlag
 from hw.spiking_ports import STATE_LATENCY
@@ -142,6 +143,7 @@ class SpikingUnit(wiring.Component):
         self._give(m)
         self._wire_memories(m)
         self._wire_recorder(m)
+        self._wire_multipliers(m, platform)
         self._count(m)
         return m
 
@@ -268,6 +270,28 @@ class SpikingUnit(wiring.Component):
             Value.cast(recorder.spikes.payload).eq(self._chosen("spikes.payload")),
             *(ready.eq(recorder.spikes.ready) for ready in self._of_units("spikes.ready").values()),
         ]
+
+    def _wire_multipliers(self, m: Module, platform: object) -> None:
+        """The lanes' multipliers, to the unit that runs; a unit may leave the upper lanes alone."""
+        multipliers = Multipliers(config=self.config)
+        m.submodules.multipliers = while_active(
+            multipliers, self.busy, platform, name="multipliers"
+        )
+        users = {
+            number: unit.products
+            for number, (_, unit, _) in self._units.items()
+            if "products" in unit.signature.members
+        }
+        for lane in range(self.config.lanes):
+            of_lane = {k: user for k, user in users.items() if lane < len(user.a)}
+            for name in ("a", "b"):
+                words = {k: getattr(user, name)[lane] for k, user in of_lane.items()}
+                factor = getattr(multipliers.products, name)[lane]
+                m.d.comb += factor.eq(_by_number(self._number, words))
+            m.d.comb += [
+                user.product[lane].eq(multipliers.products.product[lane])
+                for user in of_lane.values()
+            ]
 
     def _count(self, m: Module) -> None:
         """Steps of the LFSRs, and what goes to the counters."""

@@ -23,8 +23,10 @@ from hw.spiking import (
     PARAMETER_WORDS,
     POPULATION_ROWS,
     EncodeFlag,
+    EncoderParameter,
     Encoding,
     FireFlag,
+    NeuronParameter,
     PlasticityFlag,
     ScaleFlag,
     Variable,
@@ -42,6 +44,17 @@ MOST_NEURONS = 70
 MOST_SCALE_SHIFT = 15
 LIMIT = 100_000
 """Cycles that no command takes."""
+
+DECAYS = {
+    Opcode.ENCODE: (EncoderParameter.TRACE_DECAY,),
+    Opcode.FIRE: (
+        NeuronParameter.LEAK,
+        NeuronParameter.THRESHOLD_DECAY,
+        NeuronParameter.TRACE_DECAY,
+        NeuronParameter.ACTIVITY_DECAY,
+    ),
+}
+"""Parameters that are decays, from -32768 to 0."""
 
 WRITTEN = {Region.STATE: "state", Region.EVENTS: "event", Region.WEIGHT: "weight"}
 HOSTED = {**WRITTEN, Region.INPUT: "input", Region.TARGET: "target"}
@@ -342,13 +355,15 @@ class Bench:
 
     # Commands
 
-    async def put_parameters(self, scene: Scene) -> None:
-        """Words of one kind, and some of another."""
+    async def put_parameters(self, scene: Scene, opcode: Opcode) -> None:
+        """Words of one kind, and some of another; decays are not positive."""
         words = np.where(
             self.random.random(PARAMETER_WORDS) < 0.7,
             self.noise(PARAMETER_WORDS),
             self.noise(PARAMETER_WORDS),
         )
+        for place in DECAYS.get(opcode, ()):
+            words[place] = min(words[place], -1 - words[place])
         await self.write(Region.STATE, scene.parameters * self.lanes, words)
 
     async def put_label(self, i: Instruction) -> None:
@@ -411,8 +426,8 @@ class Bench:
 
     async def play(self, scene: Scene, opcode: Opcode) -> None:
         """Prepare and check a command of this kind."""
-        if self.random.random() < 0.8:
-            await self.put_parameters(scene)
+        if opcode in DECAYS or self.random.random() < 0.8:
+            await self.put_parameters(scene, opcode)
         if self.random.random() < 0.2:
             await self.turn()
         i, step = self.command(scene, opcode)
