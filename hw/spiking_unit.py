@@ -45,8 +45,8 @@ RECORDED = (Opcode.ENCODE, Opcode.EXPAND, Opcode.FIRE, Opcode.CLIMB)
 class SpikingUnit(wiring.Component):
     """Executes SPIKING_OPCODES, to the bit as sim.golden.spiking, and holds STATE and EVENTS.
 
-    It is busy for ceil(PARAMETER_WORDS / L) + OVERHEAD cycles, and then for as long as the command's
-    unit and the recorder are, which starts together with the parameters.
+    It is busy for ceil(PARAMETER_WORDS / L) + OVERHEAD cycles with the parameters, and then until
+    the command's unit and the recorder, which starts with the parameters, are both done.
 
     Parameters
     ----------
@@ -176,7 +176,8 @@ class SpikingUnit(wiring.Component):
         with m.FSM():
             with m.State("REST"):
                 m.d.sync += [count.eq(0), known.eq(0), records.eq(0), done.eq(0), recorded.eq(0)]
-                m.d.sync += [self._row.eq(self.instruction.right_depth), self._loading.eq(self.start)]
+                m.d.sync += self._loading.eq(self.start)
+                m.d.sync += self._row.eq(self.instruction.right_depth)
                 with m.Switch(self.instruction.opcode):
                     for number, (_, _, opcodes) in self._units.items():
                         with m.Case(*opcodes):
@@ -229,17 +230,19 @@ class SpikingUnit(wiring.Component):
     def _wire_memories(self, m: Module) -> None:
         """Each port to the unit that runs; those of STATE and EVENTS are not only for units."""
         loading, recorder = self._loading, self._recorder.event_read
-        asks, row = self._any("state_read.enable"), self._chosen("state_read.row")
         self._wire(
-            m, "state_read", self.state.read, enable=loading | asks, row=Mux(loading, self._row, row)
+            m,
+            "state_read",
+            self.state.read,
+            enable=loading | self._any("state_read.enable"),
+            row=Mux(loading, self._row, self._chosen("state_read.row")),
         )
-        asks, address = self._any("event_read.enable"), self._chosen("event_read.address")
         self._wire(
             m,
             "event_read",
             self.events.read,
-            enable=recorder.enable | asks,
-            address=Mux(recorder.enable, recorder.address, address),
+            enable=recorder.enable | self._any("event_read.enable"),
+            address=Mux(recorder.enable, recorder.address, self._chosen("event_read.address")),
         )
         m.d.comb += recorder.data.eq(self.events.read.data)
         connect(m, self._recorder.event_write, self.events.write)

@@ -9,34 +9,29 @@ import cocotb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hw.config import DeviceConfig
 from hw.isa import Instruction, Opcode, Region
 from hw.layout import tiles
 from hw.numbers import WORD_MAX, WORD_MIN
-from hw.spiking import POPULATION_ROWS, ClimbingParameter, Variable
-from sim.bench import parameters, reset
-from sim.bench.played import Golden, Player
+from hw.spiking import PARAMETER_WORDS, POPULATION_ROWS, ClimbingParameter, Variable
+from sim.bench import reset, spiking_tiles
 
 CORNERS = (WORD_MIN, WORD_MIN + 1, -1, 0, 1, WORD_MAX - 1, WORD_MAX)
+LIMIT = 10_000
 
 
-class Bench(Player):
+class Bench(spiking_tiles.Bench):
     """Random outputs, and the class that they should tell."""
 
     def __init__(self, dut: Any):
-        given = parameters()
-        self.latency: int = given["latency"]
-        self.tile_cycles: int = given["tile_cycles"]
-        random = np.random.default_rng(given["seed"])
-        golden = Golden(DeviceConfig(**given["config"]), random)
-        super().__init__(dut, golden, random, tiles=("target",), reads_state=True)
-        cocotb.log.info("seed %d", given["seed"])
+        super().__init__(dut, limit=LIMIT)
+        self.latency: int = self.given["latency"]
+        self.tile_cycles: int = self.given["tile_cycles"]
 
-    def command(self, outputs: int) -> Instruction:
+    def answer(self, outputs: int) -> Instruction:
         """A command for a population at a random place."""
         random, config = self.random, self.config
         height = tiles(outputs, config.lanes) * POPULATION_ROWS
-        first = -(-len(ClimbingParameter) // config.lanes)
+        first = tiles(PARAMETER_WORDS, config.lanes)
         base = int(random.integers(first, config.state_rows - height + 1))
         instruction = Instruction(
             opcode=Opcode.CLIMB,
@@ -51,30 +46,29 @@ class Bench(Player):
         return instruction
 
     def put(self, i: Instruction, currents: ArrayLike, label: int) -> None:
-        lanes, golden = self.config.lanes, self.golden
         for neuron, current in enumerate(np.asarray(currents).tolist()):
-            row = i.dest_base + neuron // lanes * POPULATION_ROWS + Variable.CURRENT
-            golden.images[Region.STATE][row, neuron % lanes] = current
-        tile = golden.loader.front * self.config.target_tiles + i.left_base
-        golden.images[Region.TARGET][tile * self.config.batch_lanes, 0] = label
+            row = i.dest_base + neuron // self.lanes * POPULATION_ROWS + Variable.CURRENT
+            self.images[Region.STATE][row, neuron % self.lanes] = current
+        tile = self.front * self.config.target_tiles + i.left_base
+        self.images[Region.TARGET][tile * self.config.batch_lanes, 0] = label
 
     def put_rule(self, i: Instruction, rule: ArrayLike) -> None:
-        self.golden.put_parameters(i.right_depth, np.asarray(rule))
+        self.set_parameters(i, np.asarray(rule).tolist())
 
     async def climb(self, i: Instruction, *, slack: float = 0.0) -> int:
-        """Whether the answer was right."""
-        cycles = await self.run(i, slack=slack)
-        assert cycles is not None
-        expected = self.latency + tiles(i.rows, self.config.lanes) * self.tile_cycles
+        """Whether the answer was right. `slack`: how probably a spike tile waits."""
+        self.patience, self.willing = LIMIT, 1 - slack
+        counted = self.golden(i)
+        cycles = await self.command(i)
+        expected = self.latency + tiles(i.rows, self.lanes) * self.tile_cycles
         assert cycles == expected if slack == 0 else cycles >= expected
-        counted = self.check(i)
         assert self.correct == counted.correct
         return counted.correct
 
-    def _look(self, now: int) -> None:
-        super()._look(now)
-        if int(self.dut.command__done.value):
+    async def cycle(self, spikes: list[int]) -> None:
+        if self.dut.command__done.value == 1:
             self.correct = int(self.dut.correct.value)
+        await super().cycle(spikes)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -85,8 +79,8 @@ async def shapes(dut: Any) -> None:
     lanes = bench.config.lanes
     for outputs in (1, 2, lanes - 1, lanes, lanes + 1, 3 * lanes, 70):
         for _ in range(4):
-            await bench.climb(bench.command(outputs))
-            bench.golden.loader.release()
+            await bench.climb(bench.answer(outputs))
+            bench.front ^= 1
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -95,7 +89,7 @@ async def corners(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
     lanes = bench.config.lanes
-    command = bench.command(2 * lanes)
+    command = bench.answer(2 * lanes)
     for margin in CORNERS:
         for current in CORNERS:
             near = np.clip(margin + np.arange(2 * lanes) - lanes, WORD_MIN, WORD_MAX)
@@ -110,7 +104,7 @@ async def classes_of_no_output(dut: Any) -> None:
     """Words that name none of the outputs, also such whose low bits would."""
     bench = Bench(dut)
     await bench.start()
-    command = bench.command(bench.config.lanes + 1)
+    command = bench.answer(bench.config.lanes + 1)
     behind = [command.rows, 2 * bench.config.lanes - 1, 256, WORD_MAX]
     for label in (-1, -2, WORD_MIN, WORD_MIN + 1, *behind):
         bench.put(command, bench.random.integers(-100, 100, command.rows), label)
@@ -124,7 +118,7 @@ async def first_of_the_largest(dut: Any) -> None:
     lanes, right = bench.config.lanes, 0
     for level in (WORD_MIN, 0, WORD_MAX):
         for _ in range(12):
-            command = bench.command(2 * lanes + 1)
+            command = bench.answer(2 * lanes + 1)
             currents = np.full(command.rows, WORD_MIN)
             currents[bench.random.choice(command.rows, 3, replace=False)] = level
             label = bench.random.choice(np.flatnonzero(currents == level))
@@ -139,7 +133,7 @@ async def random_commands(dut: Any) -> None:
     await bench.start()
     random, right = bench.random, 0
     for _ in range(60):
-        command = bench.command(int(random.integers(1, 71)))
+        command = bench.answer(int(random.integers(1, 71)))
         if random.random() < 0.3:
             bench.put_rule(command, random.integers(WORD_MIN, WORD_MAX + 1, 4))
         if random.random() < 0.3:
@@ -152,10 +146,10 @@ async def random_commands(dut: Any) -> None:
 async def reset_in_mid_command(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
-    command = bench.command(bench.config.lanes + 2)
-    whole = await bench.run(command)
-    assert whole is not None
-    for limit in range(1, whole):
-        assert await bench.run(command, limit=limit, slack=1) is None
+    command = bench.answer(bench.config.lanes + 2)
+    bench.patience, bench.willing = LIMIT, 0
+    for after in range(1, bench.latency + 2 * bench.tile_cycles):
+        await bench.interrupt(command, after)
         await reset(bench.dut, 1)
-        await bench.climb(bench.command(3))
+        await bench.climb(bench.answer(3))
+        bench.willing = 0

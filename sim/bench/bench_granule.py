@@ -8,30 +8,26 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hw.config import DeviceConfig
 from hw.isa import Instruction, Opcode, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
 from hw.spiking import ACTIVE
-from sim.bench import parameters, reset
-from sim.bench.played import Golden, Player
+from sim.bench import reset, spiking_tiles
+
+LIMIT = 100_000
 
 
-class Bench(Player):
+class Bench(spiking_tiles.Bench):
     """Random tables, and a unit that reads them."""
 
     def __init__(self, dut: Any):
-        given = parameters()
-        self.latency: int = given["latency"]
-        random = np.random.default_rng(given["seed"])
-        golden = Golden(DeviceConfig(**given["config"]), random)
-        super().__init__(dut, golden, random, tiles=("input", "weight"), reads_state=False)
-        cocotb.log.info("seed %d", given["seed"])
+        super().__init__(dut, limit=LIMIT)
+        self.latency: int = self.given["latency"]
 
-    def command(
+    def expansion(
         self, cells: int, inputs: int, depth: int, *, spacing: int = 0, fires: float = 0.3
     ) -> Instruction:
-        """Write a table of cells, of which a share of about `fires` fires."""
+        """Write a table of cells, of which a share of about `fires` fires, and its command."""
         random, lanes = self.random, self.config.lanes
         inputs = min(inputs, self.config.expansion_inputs)
         height = tiles(cells, lanes) * (depth + 1)
@@ -64,13 +60,13 @@ class Bench(Player):
             base=base, rows=len(table), columns=lanes, tile_rows=lanes, lanes=lanes, stride=1
         )
         words = np.asarray(table).astype(np.int64).clip(WORD_MIN, WORD_MAX)
-        layout.scatter(self.golden.images[Region.WEIGHT], words)
+        layout.scatter(self.images[Region.WEIGHT], words)
 
     def put_sample(self, base: int, inputs: int, words: Any) -> None:
         """Words of the sample in front, in all lanes of its tiles."""
         count = tiles(inputs, self.config.lanes)
         layout = TensorLayout(
-            base=base + self.golden.loader.front * self.config.input_tiles,
+            base=base + self.front * self.config.input_tiles,
             rows=1,
             columns=count * self.config.lanes,
             tile_rows=self.config.batch_lanes,
@@ -78,18 +74,25 @@ class Bench(Player):
             stride=count,
         )
         sample = np.asarray(words).astype(np.int64).clip(WORD_MIN, WORD_MAX)
-        layout.scatter(self.golden.images[Region.INPUT], sample[None, :])
+        layout.scatter(self.images[Region.INPUT], sample[None, :])
 
-    async def expand(self, instruction: Instruction, *, slack: float = 0.0) -> None:
-        i, lanes = instruction, self.config.lanes
-        cycles = await self.run(i, slack=slack)
-        self.check(i)
-        expected = tiles(i.columns, lanes) * lanes + tiles(i.rows, lanes) * (i.depth + 1)
-        assert cycles is not None
+    def cycles(self, i: Instruction) -> int:
+        """What the unit promises where spikes are taken at once."""
+        lanes = self.config.lanes
+        height = tiles(i.rows, lanes) * (i.depth + 1)
+        return tiles(i.columns, lanes) * lanes + height + self.latency
+
+    async def expand(self, i: Instruction, *, slack: float = 0.0) -> int:
+        """Run and compare; the neurons that fire. `slack`: how probably a spike tile waits."""
+        self.patience, self.willing = LIMIT, 1 - slack
+        cycles = await self.command(i)
         if slack == 0 and i.depth:
-            assert cycles == expected + self.latency
+            assert cycles == self.cycles(i)
         else:
-            assert cycles >= expected + self.latency
+            assert cycles >= self.cycles(i)
+        spacing = 1 << i.leak_shift
+        rows = self.images[Region.STATE][i.dest_base :: spacing][: tiles(i.rows, self.config.lanes)]
+        return int((rows == ACTIVE).sum())
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -101,8 +104,8 @@ async def shapes(dut: Any) -> None:
     for cells in (1, lanes - 1, lanes, lanes + 1, 3 * lanes):
         for inputs, depth in ((1, 1), (lanes, 4), (lanes + 1, 3), (most - 1, 2), (most, 5)):
             spacing = int(bench.random.integers(0, 4))
-            await bench.expand(bench.command(cells, inputs, depth, spacing=spacing))
-            bench.golden.loader.release()
+            await bench.expand(bench.expansion(cells, inputs, depth, spacing=spacing))
+            bench.front ^= 1
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -112,7 +115,7 @@ async def steady_state(dut: Any) -> None:
     await bench.start()
     for depth in (1, 2, 4, 7, 0):
         cells = min(100, bench.config.weight_tiles // (depth + 1)) * bench.config.lanes - 1
-        await bench.expand(bench.command(cells, 20, depth))
+        await bench.expand(bench.expansion(cells, 20, depth))
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -121,9 +124,8 @@ async def spikes_wait(dut: Any) -> None:
     await bench.start()
     for slack in (0.3, 0.8, 0.95):
         for fires in (0, 0.3, 1):
-            command = bench.command(20 * bench.config.lanes + 1, 30, 2, fires=fires)
-            await bench.expand(command, slack=slack)
-            fired = len(bench.spikes.neurons)
+            command = bench.expansion(20 * bench.config.lanes + 1, 30, 2, fires=fires)
+            fired = await bench.expand(command, slack=slack)
             assert fires == 0.3 or fired == fires * command.rows
 
 
@@ -134,7 +136,7 @@ async def extreme_words(dut: Any) -> None:
     await bench.start()
     lanes, inputs = bench.config.lanes, bench.config.lanes
     depth = bench.config.weight_tiles * lanes - 1
-    command = bench.command(lanes, inputs, depth)
+    command = bench.expansion(lanes, inputs, depth)
     for word in (WORD_MIN, WORD_MAX):
         bench.put_sample(command.left_base, inputs, np.full(inputs, word))
         for negative in (0, 1):
@@ -143,7 +145,7 @@ async def extreme_words(dut: Any) -> None:
             bench.put_table(command.dest_inner, table)
             await bench.expand(command)
     for total in (WORD_MIN, -1, 0, 1, WORD_MAX - 1):
-        command = bench.command(lanes, inputs, 2)
+        command = bench.expansion(lanes, inputs, 2)
         words = np.zeros(inputs, int)
         words[0], words[1] = total, 1
         bench.put_sample(command.left_base, inputs, words)
@@ -162,7 +164,7 @@ async def indices_behind_the_sample(dut: Any) -> None:
     await bench.start()
     lanes = bench.config.lanes
     for inputs in (1, lanes, bench.config.expansion_inputs):
-        command = bench.command(4 * lanes, inputs, 4)
+        command = bench.expansion(4 * lanes, inputs, 4)
         words = tiles(inputs, lanes) * lanes
         near = bench.random.integers(max(0, words - 2), words + 2, (4, 5, lanes))
         far = bench.random.integers(0, 1 << 15, (4, 5, lanes))
@@ -177,23 +179,21 @@ async def indices_behind_the_sample(dut: Any) -> None:
 async def random_commands(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
-    random = bench.random
+    random, fired = bench.random, 0
     for _ in range(40):
         depth = int(random.integers(1, 9))
         most = min(70, bench.config.weight_tiles * bench.config.lanes // (depth + 1))
         inputs = int(random.integers(1, bench.config.expansion_inputs + 1))
-        command = bench.command(
+        command = bench.expansion(
             int(random.integers(1, most)),
             inputs,
             depth,
             spacing=int(random.integers(0, 4)),
             fires=float(random.choice([0.02, 0.3, 0.9])),
         )
-        await bench.expand(command, slack=float(random.choice([0, 0, 0.5])))
-        if random.random() < 0.5:
-            bench.golden.loader.release()
-    state = bench.golden.images[Region.STATE]
-    assert (state == ACTIVE).any()
+        fired += await bench.expand(command, slack=float(random.choice([0, 0, 0.5])))
+        bench.front = int(random.integers(2))
+    assert fired
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -201,10 +201,10 @@ async def reset_in_mid_command(dut: Any) -> None:
     """Nothing of the first command comes out of the second one."""
     bench = Bench(dut)
     await bench.start()
-    command = bench.command(5 * bench.config.lanes, 20, 4, fires=1)
-    whole = await bench.run(command)
-    assert whole is not None
-    for limit in range(1, whole, 5):
-        assert await bench.run(command, limit=limit, slack=0.5) is None
+    command = bench.expansion(5 * bench.config.lanes, 20, 4, fires=1)
+    bench.patience, bench.willing = LIMIT, 0.5
+    for after in range(1, bench.cycles(command), 5):
+        await bench.interrupt(command, after)
         await reset(bench.dut, 1)
-        await bench.expand(bench.command(2 * bench.config.lanes + 1, 9, 2))
+        await bench.expand(bench.expansion(2 * bench.config.lanes + 1, 9, 2))
+        bench.willing = 0.5

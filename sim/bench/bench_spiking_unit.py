@@ -14,8 +14,9 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.triggers import Timer
+from numpy.typing import NDArray
 
-from hw.config import DeviceConfig
+from hw.config import DeviceConfig, region_words
 from hw.isa import SPIKING_OPCODES, Instruction, Opcode, Region
 from hw.layout import tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
@@ -34,9 +35,12 @@ from hw.spiking import (
 from hw.spiking_unit import SpikingUnit
 from hw.tile_memory import TileMemory
 from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
-from sim.bench.played import Golden, Image
-from sim.golden.spiking import Counted
+from sim.golden.lfsr import LfsrBank
+from sim.golden.loader import GoldenLoader
+from sim.golden.spiking import Counted, GoldenSpiking
 from sim.golden.units import Integers
+
+Image = NDArray[np.int16]
 
 CORNERS = np.array([WORD_MIN, WORD_MIN + 1, -1, 0, 1, WORD_MAX])
 LFSR_BITS = 32
@@ -92,9 +96,20 @@ class Bench:
         self.commands: int = given["commands"]
         self.random = np.random.default_rng(given["seed"])
         self.lanes = self.config.lanes
-        self.golden = Golden(self.config, self.random)
-        self.front = 0
+        words = region_words(self.config)
+        self.images: dict[Region, Image] = {
+            region: np.zeros((words[region] // self.lanes, self.lanes), np.int16)
+            for region in HOSTED
+        }
+        self.loader = GoldenLoader(
+            self.config, (self.images[Region.INPUT], self.images[Region.TARGET])
+        )
+        self.randomness = LfsrBank(self.seeds())
+        self.golden = GoldenSpiking(self.config, self.images, self.loader, self.randomness)
         cocotb.log.info("seed %d", given["seed"])
+
+    def seeds(self) -> NDArray[np.uint32]:
+        return np.array([lfsr_seed(lane) for lane in range(self.lanes)], np.uint32)
 
     async def begin(self) -> None:
         names = ["start", "instruction", "step", "front", "peek__enable", "peek__tile"]
@@ -128,7 +143,7 @@ class Bench:
     def scene(self) -> Scene:
         """A network at random places, in memories of noise."""
         config, random = self.config, self.random
-        for image in self.golden.images.values():
+        for image in self.images.values():
             for row in image:
                 row[:] = self.noise(len(row))
         inputs, outputs = (self.some(1, MOST_NEURONS) for _ in range(2))
@@ -155,7 +170,7 @@ class Bench:
             weight_base=self.some(0, config.weight_tiles - height),
             weight_stride=stride,
         )
-        events = self.golden.images[Region.EVENTS].reshape(-1)
+        events = self.images[Region.EVENTS].reshape(-1)
         for base, neurons in ((scene.input_list, inputs), (scene.output_list, outputs)):
             fired = np.flatnonzero(random.random(neurons) < random.choice([0.1, 0.5, 1]))
             events[base : base + 1 + len(fired)] = [len(fired), *fired]
@@ -298,7 +313,7 @@ class Bench:
     # Memories
 
     def flat(self, region: Region) -> Image:
-        return self.golden.images[region].reshape(-1)
+        return self.images[region].reshape(-1)
 
     async def load(self) -> None:
         """Write the golden images into the memories, all at the same time."""
@@ -330,7 +345,7 @@ class Bench:
         """All words of STATE and EVENTS, and all rows of WEIGHT, at the same time."""
         assert SpikingUnit.HOST_LATENCY == TileMemory.READ_LATENCY
         latency, dut, lanes = SpikingUnit.HOST_LATENCY, self.dut, self.lanes
-        seen = {region: np.zeros_like(self.golden.images[region]) for region in WRITTEN}
+        seen = {region: np.zeros_like(self.images[region]) for region in WRITTEN}
         lane, weights = np.arange(lanes), seen[Region.WEIGHT]
         counts = {name: seen[region].size for region, name in WRITTEN.items()}
         counts["weight"] //= lanes
@@ -367,21 +382,16 @@ class Bench:
         await self.write(Region.STATE, scene.parameters * self.lanes, words)
 
     async def put_label(self, i: Instruction) -> None:
-        tile = i.left_base + self.front * self.config.target_tiles
+        tile = i.left_base + self.loader.front * self.config.target_tiles
         label = self.some(-1, i.rows)
         await self.write(Region.TARGET, tile * self.config.batch_lanes * self.lanes, [label])
-
-    async def turn(self) -> None:
-        """The other buffers come to the front."""
-        self.golden.loader.release()
-        self.front = self.golden.loader.front
 
     async def run(self, i: Instruction, step: int, *, limit: int = LIMIT) -> Counted | None:
         """Run a command; what it counts, None where it is still busy after `limit` cycles."""
         dut = self.dut
         counted = {"busy": 0, "samples": 0, "correct": 0, "saturations": 0}
         dut.instruction.value = pack(i.encode(), WORD_BITS)
-        dut.step.value, dut.front.value = step, self.front
+        dut.step.value, dut.front.value = step, self.loader.front
         reports = 0
         for now in range(limit):
             dut.start.value = int(now == 0)
@@ -413,7 +423,7 @@ class Bench:
 
     async def compare(self, after: str) -> None:
         for region, image in (await self.read()).items():
-            expected = self.golden.images[region]
+            expected = self.images[region]
             wrong = np.argwhere(image != expected)
             if len(wrong):
                 word, lane = wrong[0]
@@ -422,14 +432,15 @@ class Bench:
                     f"{lane}: {image[word, lane]} must be {expected[word, lane]}, after {after}"
                 )
         states = unpack(self.dut.states.value, LFSR_BITS, self.lanes, signed=False)
-        assert np.array_equal(states, self.golden.randomness.state), f"LFSRs, after {after}"
+        assert np.array_equal(states, self.randomness.state), f"LFSRs, after {after}"
 
     async def play(self, scene: Scene, opcode: Opcode) -> None:
         """Prepare and check a command of this kind."""
         if opcode in DECAYS or self.random.random() < 0.8:
             await self.put_parameters(scene, opcode)
         if self.random.random() < 0.2:
-            await self.turn()
+            # The other buffers come to the front.
+            self.loader.release()
         i, step = self.command(scene, opcode)
         if opcode == Opcode.CLIMB:
             await self.put_label(i)
@@ -486,9 +497,8 @@ async def reset_in_mid_command(dut: Any) -> None:
         await bench.run(i, step, limit=bench.some(1, 60))
         await reset(bench.dut, 1)
         for region, image in (await bench.read()).items():
-            bench.golden.images[region][:] = image
-        seeds = [lfsr_seed(lane) for lane in range(bench.lanes)]
-        bench.golden.randomness.state = np.array(seeds, np.uint32)
+            bench.images[region][:] = image
+        bench.randomness.state = bench.seeds()
         await bench.compare("a reset")
         for again in (opcode, Opcode.RESET, Opcode.FIRE):
             await bench.play(scene, again)
