@@ -22,14 +22,7 @@ from hw.isa import Region
 from hw.layout import tiles
 from hw.numbers import WORD_BITS
 from hw.spiking import POPULATION_ROWS, ClimbingParameter, Variable
-from hw.spiking_ports import (
-    STATE_LATENCY,
-    Command,
-    StateRead,
-    StateWrite,
-    spike_tile,
-    tile_bits,
-)
+from hw.spiking_ports import STATE_LATENCY, Command, StateRead, StateWrite, spike_tile
 from hw.tile_memory import TileMemory, TileRead
 
 COEFFICIENT_STAGE = 2
@@ -98,7 +91,9 @@ class ClimbingFibreUnit(wiring.Component):
         self._load, self._move = Signal(name="load"), Signal(name="move")
         # Cycles that a step of the walk has taken; while the row moves, the output at its end.
         self._count = Signal(range(max(lanes + COEFFICIENT_STAGE, TileMemory.READ_LATENCY + 1)))
-        self._tile, self._last = Signal(tile_bits(self.config), name="tile"), Signal(name="last")
+        # As many tiles as populations have room in STATE.
+        most = tiles(self.config.state_rows, POPULATION_ROWS)
+        self._tile, self._last = Signal(range(most), name="tile"), Signal(name="last")
         self._label = Signal(signed(WORD_BITS), name="label", reset_less=True)
         self._row = Signal(lanes * WORD_BITS, name="row", reset_less=True)
         self._mask = Signal(lanes, name="mask", reset_less=True)
@@ -115,10 +110,8 @@ class ClimbingFibreUnit(wiring.Component):
             self.spikes.p.mask.eq(self._mask),
             self.spikes.p.last.eq(self._last),
         ]
-        m.d.sync += [
-            count.eq(count + 1),
-            self._last.eq(self._tile == (i.rows - 1)[self._lane_bits :]),
-        ]
+        end = (i.rows - 1)[self._lane_bits :][: len(self._tile)]
+        m.d.sync += [count.eq(count + 1), self._last.eq(self._tile == end)]
         # From the row of currents to that of coefficients, and to the next one of currents.
         to_coefficients = Variable.COEFFICIENT - Variable.CURRENT
         with m.If(read.enable | write.enable):

@@ -23,7 +23,7 @@ from hw.isa import Region
 from hw.layout import tiles
 from hw.numbers import WORD_BITS
 from hw.spiking import ACTIVE
-from hw.spiking_ports import Command, StateWrite, spike_tile, tile_bits
+from hw.spiking_ports import Command, StateWrite, spike_tile
 from hw.tile_memory import TileMemory, TileRead
 
 
@@ -94,7 +94,7 @@ class GranuleUnit(wiring.Component):
         self._busy = Signal(name="busy")
         # The last tiles of the sample and of cells.
         self._last_input = Signal(max(self._word_bits - self._lane_bits, 1), name="last_input")
-        self._last_cells = Signal(tile_bits(self.config), name="last_cells")
+        self._last_cells = Signal(range(self.config.state_rows), name="last_cells")
         i = self.command.instruction
         with m.If(self.command.start):
             m.d.sync += [
@@ -249,7 +249,7 @@ class GranuleUnit(wiring.Component):
     def _leave(self, m: Module) -> None:
         """From the queue to the recorder and into STATE; lanes behind the last cell never fire."""
         i, spikes, write = self.command.instruction, self.spikes, self.state_write
-        lanes, tile = self.config.lanes, Signal(tile_bits(self.config), name="tile")
+        lanes, tile = self.config.lanes, Signal.like(self._last_cells, name="tile")
         rest = i.rows[: self._lane_bits]
         mask, last = Signal(lanes, name="mask"), Signal(name="last_tile")
         row, spacing = Signal.like(write.row), Signal.like(write.row, name="spacing")

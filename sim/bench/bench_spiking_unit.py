@@ -65,7 +65,7 @@ HOSTED = {**WRITTEN, Region.INPUT: "input", Region.TARGET: "target"}
 """Memories by the names of their host ports."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Scene:
     """A network of `inputs` neurons and of `outputs` that these act on."""
 
@@ -154,19 +154,28 @@ class Bench:
             tiles(outputs, self.lanes) * POPULATION_ROWS,
             ((tiles(inputs, self.lanes) - 1) << spacing) + 1,
         ]
-        rows = self._placed(heights, config.state_rows)
-        lists = self._placed([inputs + 1, outputs + 1, 3 * outputs + 1], config.event_words)
+        parameters_at, input_base, output_base, vector_base = self._placed(
+            heights, config.state_rows
+        )
+        input_list, output_list, added_list = self._placed(
+            [inputs + 1, outputs + 1, 3 * outputs + 1], config.event_words
+        )
         stride = self.some(tiles(inputs, self.lanes), tiles(inputs, self.lanes) + 2)
         height = (tiles(outputs, self.lanes) - 1) * stride + tiles(inputs, self.lanes)
         if height > config.weight_tiles:
             stride = tiles(inputs, self.lanes)
             height = tiles(outputs, self.lanes) * stride
         scene = Scene(
-            inputs,
-            outputs,
-            *rows,
-            spacing,
-            *lists,
+            inputs=inputs,
+            outputs=outputs,
+            parameters=parameters_at,
+            input_base=input_base,
+            output_base=output_base,
+            vector_base=vector_base,
+            spacing=spacing,
+            input_list=input_list,
+            output_list=output_list,
+            added_list=added_list,
             weight_base=self.some(0, config.weight_tiles - height),
             weight_stride=stride,
         )
@@ -227,7 +236,7 @@ class Bench:
             "left_base": self.some(0, last),
             "left_inner": self.some(0, last),
             "gate": scene.input_list,
-            "activation": int(self.random.choice(Encoding)),
+            "activation": self.some(0, max(Encoding)),
             "shift": self.some(0, 63) if self.random.random() < 0.3 else self.some(0, 15),
             "flags": self.some(0, sum(EncodeFlag)),
         }
