@@ -152,7 +152,13 @@ class GranuleUnit(wiring.Component):
             m.d.sync += place.eq(place + 1)
         self._copies = []
         for lane in range(self.config.lanes):
-            copy = Memory(shape=signed(WORD_BITS), depth=self.config.expansion_inputs, init=[])
+            # See hw.tile_memory for `no_rw_check`, and for why ports to read are asynchronous.
+            copy = Memory(
+                shape=signed(WORD_BITS),
+                depth=self.config.expansion_inputs,
+                init=[],
+                attrs={"no_rw_check": 1},
+            )
             m.submodules[f"copy_{lane}"] = copy
             self._copies.append(copy)
             write = copy.write_port()
@@ -234,14 +240,16 @@ class GranuleUnit(wiring.Component):
         entry = Value.cast(self.weight_read.data[lane])
         came, over = Signal(WORD_BITS, name=f"came_{lane}"), Signal(name=f"over_{lane}")
         address = Signal(self._word_bits, name=f"address_{lane}", reset_less=True)
+        word = Signal(signed(WORD_BITS), name=f"word_{lane}", reset_less=True)
         drawn = Signal(signed(WORD_BITS), name=f"drawn_{lane}", reset_less=True)
-        read = self._copies[lane].read_port()
+        read = self._copies[lane].read_port(domain="comb")
         end = Cat(Const(-1, self._lane_bits), self._last_input)
         m.d.sync += [
             came.eq(entry),
             over.eq(entry[1 + self._lane_bits :] > self._last_input),
             address.eq(Mux(over, end, came[1:])),
-            drawn.eq(read.data),
+            word.eq(read.data),
+            drawn.eq(word),
         ]
         m.d.comb += read.addr.eq(address)
         return drawn, self._delayed(m, came, 3, f"entry_{lane}")
