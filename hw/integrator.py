@@ -16,7 +16,6 @@ from amaranth.utils import bits_for, ceil_log2, exact_log2
 from hw.activity import while_active
 from hw.config import DeviceConfig
 from hw.isa import FIELDS
-from hw.layout import tiles
 from hw.numbers import WORD_BITS
 from hw.saturation import limited, ones
 from hw.spiking import POPULATION_ROWS, Variable
@@ -98,7 +97,7 @@ class Integrator(wiring.Component):
         asks, reads = Signal(name="asks"), Signal(name="reads")
         count = Signal(range(self.config.event_words), name="count")
         entry = Signal.like(count, name="entry")
-        remaining = Signal(bits_for(tiles(1 << WORD_BITS, self.config.lanes) - 1), name="remaining")
+        remaining = Signal(range(self.config.weight_tiles), name="remaining")
         pause = Signal(SHIFT_BITS, name="pause")
 
         last, ready, valid = Signal(name="last"), Signal(name="ready"), Signal(name="valid")

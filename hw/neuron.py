@@ -9,22 +9,23 @@
 a tile of L neurons takes them for 26 cycles, of which PERIOD pass until the next tile begins. No
 two of its uses of one thing are congruent modulo PERIOD, so that tiles never meet:
 
-    cycle    asks for         adds                            compares            writes
-    0, 1     resting, v
-    4, 6     current, own
-    7                         v (1 + leak), current
-    9                         u, -own - 1
-    11       resting                                          above its threshold current
-    12                        own (1 + decay), increment
-    13, 14   activity         resting, -1                                         own
-    15, 16   count                                                                v, resting
-    18, 19   trace            count, 1; activity (1 + decay), increment
-    20, 21                                                    active              count, activity
-    24                        trace (1 + decay), increment
-    25, 26                                                                        coefficient, trace
+    cycle    asks for         adds                            compares              writes
+    0        resting
+    6, 9     v, current
+    11, 12   own, activity    v (1 + leak), current
+    13       resting
+    14, 15   trace            u, -own - 1
+    16                                                        above the threshold   current
+    17, 18   count            own (1 + decay), increment                            v
+    18                        activity (1 + decay), increment
+    19, 20                    resting, -1                     active                own, activity
+    21                        trace (1 + decay), increment                          resting
+    22, 23                                                                      coefficient, trace
+    24, 26                    count, 1                                              count
 
 A word comes 3 cycles after it is asked for, a product 3 cycles after its word, a sum 2 cycles after
-its addends, and a row is written in the cycle after it is told to.
+its addends, and a row is written in the cycle after it is told to. All but current and own are
+multiplied, if only by 1.
 
 Where it takes the whole population to know who fires (WINNER, INHIBIT), all tiles pass twice, and
 the first time nothing is written: whoever is above the threshold stands against the best so far,
@@ -48,32 +49,32 @@ assert (STATE_LATENCY, PRODUCT_LATENCY) == (2, 3)
 
 READS = {
     0: Variable.REFRACTORY,
-    1: Variable.POTENTIAL,
-    4: Variable.CURRENT,
-    6: Variable.THRESHOLD,
-    11: Variable.REFRACTORY,
-    13: Variable.ACTIVITY,
-    15: Variable.COUNT,
-    18: Variable.TRACE,
+    6: Variable.POTENTIAL,
+    9: Variable.CURRENT,
+    11: Variable.THRESHOLD,
+    12: Variable.ACTIVITY,
+    13: Variable.REFRACTORY,
+    15: Variable.TRACE,
+    18: Variable.COUNT,
 }
 """What a tile asks for, and in which of its cycles."""
 
 WRITES = {
-    11: Variable.CURRENT,
-    14: Variable.THRESHOLD,
-    15: Variable.POTENTIAL,
-    16: Variable.REFRACTORY,
-    20: Variable.COUNT,
-    21: Variable.ACTIVITY,
-    25: Variable.COEFFICIENT,
-    26: Variable.TRACE,
+    16: Variable.CURRENT,
+    17: Variable.POTENTIAL,
+    19: Variable.THRESHOLD,
+    20: Variable.ACTIVITY,
+    21: Variable.REFRACTORY,
+    22: Variable.COEFFICIENT,
+    23: Variable.TRACE,
+    26: Variable.COUNT,
 }
 """What is told to be written."""
 
 DONE = 27
 """The cycle of the last tile that is also the last of the command."""
 
-SPIKES = 11
+SPIKES = 16
 """The cycle that tells who fires."""
 
 UNITY = 1 << (WORD_BITS - 2)
@@ -134,59 +135,53 @@ class NeuronUnit(wiring.Component):
 
 
 class _Walk:
-    """Which tile is in which of its cycles, and the rows of STATE that it asks for and writes.
-
-    Attributes
-    ----------
-    again: in the pass that writes, and there was one before
-    """
+    """Which tile is in which of its cycles, and the rows of STATE that it asks for and writes."""
 
     def __init__(self, m: Module, unit: NeuronUnit):
         self.period = unit.PERIOD
-        self._phase = Signal(range(self.period))
+        self._phase = Signal(range(self.period), init=self.period - 1)
         self._now: dict[int, Signal] = {}
         self._m = m
         instruction = unit.command.instruction
         ages = DONE // self.period + 1
-        # Of the tile that began so many periods ago: it is there, and the last one.
-        self._searching, self._writing, self._last = (
-            Signal(ages, name=name) for name in ("searching", "writing", "last")
-        )
+        # Of the tile that began so many periods ago: it is there, the first, the last.
+        self._searching, self._writing, self._first, self._last = flags = [
+            Signal(ages, name=name) for name in ("searching", "writing", "first", "last")
+        ]
         lane_bits = exact_log2(unit.config.lanes)
         population_tiles = max(1, unit.config.state_rows // POPULATION_ROWS)
         record = Signal(range(unit.config.state_rows), reset_less=True)
         left = Signal(range(population_tiles + 1), reset_less=True)
         ragged = instruction.rows[:lane_bits].any()
         last = (left == 0) | (~ragged & (left == 1))
-        self.anew = Signal()
-        """The next tile to fire is the first one of a pass."""
 
         turn = self.now(self.period - 1)
         beginning, searching, writing = Signal(), Signal(), Signal()
+        first = Signal(reset_less=True)
         with m.If(beginning):
+            m.d.sync += first.eq(1)
             m.d.sync += [record.eq(instruction.dest_base), left.eq(instruction.rows >> lane_bits)]
         with m.Elif(turn):
+            m.d.sync += first.eq(0)
             m.d.sync += [record.eq(record + POPULATION_ROWS), left.eq(left - 1)]
-        with m.If(self.now(SPIKES) & (self.searching(SPIKES) | self.writing(SPIKES))):
-            m.d.sync += self.anew.eq(0)
         m.d.comb += [
             self._searching[0].eq(searching),
             self._writing[0].eq(writing),
+            self._first[0].eq(first),
             self._last[0].eq(last),
         ]
         with m.If(turn):
-            m.d.sync += [
-                flags[1:].eq(flags) for flags in (self._searching, self._writing, self._last)
-            ]
+            m.d.sync += [flag[1:].eq(flag) for flag in flags]
         m.d.sync += self._phase.eq(Mux(turn, 0, self._phase + 1))
         search = (instruction.flags & (FireFlag.WINNER | FireFlag.INHIBIT)).any()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += beginning.eq(1)
-                m.d.sync += [self._phase.eq(0), self.anew.eq(1)]
-                # The last tile of the command before stopped in mid-period.
-                m.d.sync += [flags[1:].eq(0) for flags in (self._searching, self._writing)]
-                with m.If(unit.command.start):
+                # The last tile of the command before stopped in mid-period. Its spikes stay.
+                m.d.sync += [flag[1:].eq(0) for flag in flags]
+                with m.If(~unit.command.start):
+                    m.d.sync += self._phase.eq(self._phase.init)
+                with m.Else():
                     with m.If(search):
                         m.next = "SEARCH"
                     with m.Else():
@@ -196,9 +191,9 @@ class _Walk:
                 with m.If(turn & last):
                     m.next = "PAUSE"
             with m.State("PAUSE"):
-                m.d.comb += beginning.eq(1)
+                # Until then the last tile asks for rows less than the one that would be next.
+                m.d.comb += beginning.eq(turn)
                 with m.If(turn):
-                    m.d.sync += self.anew.eq(1)
                     m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += writing.eq(1)
@@ -225,6 +220,10 @@ class _Walk:
     def writing(self, cycle: int) -> Value:
         """The tile in cycle `cycle` is there, in the pass that writes."""
         return self._writing[cycle // self.period]
+
+    def first(self, cycle: int) -> Value:
+        """The tile in cycle `cycle` is the first one of a pass, if it is there."""
+        return self._first[cycle // self.period]
 
     def last(self, cycle: int) -> Value:
         """The tile in cycle `cycle` is the last one, if it is there."""
@@ -259,7 +258,7 @@ class _Common:
     whole: the factor was UNITY, in the cycle of its product
     addend: what is added to it where a neuron fires, or in any case
     bound: what is compared with
-    replacement: what is written where a lane says so
+    replacement, otherwise: what is written where a lane says so, and where it does not
     """
 
     def __init__(self, m: Module, unit: NeuronUnit, walk: _Walk):
@@ -270,14 +269,15 @@ class _Common:
             walk,
             "decay",
             {
-                3: p[NeuronParameter.LEAK],
-                8: p[NeuronParameter.THRESHOLD_DECAY],
-                15: p[NeuronParameter.ACTIVITY_DECAY],
-                20: p[NeuronParameter.TRACE_DECAY],
+                8: p[NeuronParameter.LEAK],
+                13: p[NeuronParameter.THRESHOLD_DECAY],
+                14: p[NeuronParameter.ACTIVITY_DECAY],
+                17: p[NeuronParameter.TRACE_DECAY],
             },
         )
         none = Signal()
-        m.d.comb += none.eq(~decay.any() | (walk.now(8) & ~self.flag(FireFlag.ADAPT)))
+        # Also in the cycles of words that nothing is chosen for.
+        m.d.comb += none.eq(~decay.any() | (walk.now(13) & ~self.flag(FireFlag.ADAPT)))
         self.factor = Signal(signed(WORD_BITS), reset_less=True)
         m.d.sync += self.factor.eq(Mux(none, UNITY, decay ^ WORD_MIN))
         for stage in range(PRODUCT_LATENCY + 1):
@@ -291,11 +291,11 @@ class _Common:
             walk,
             "addend",
             {
-                12: p[NeuronParameter.THRESHOLD_INCREMENT],
-                14: C(-1, signed(2)),
-                18: C(1, signed(2)),
-                19: p[NeuronParameter.ACTIVITY_INCREMENT],
-                24: p[NeuronParameter.TRACE_INCREMENT],
+                17: p[NeuronParameter.THRESHOLD_INCREMENT],
+                18: p[NeuronParameter.ACTIVITY_INCREMENT],
+                19: C(-1, signed(2)),
+                21: p[NeuronParameter.TRACE_INCREMENT],
+                24: C(1, 2),
             },
         )
         # The sum is above - 1, to be at least the threshold less 1; activity is to be above its.
@@ -308,11 +308,12 @@ class _Common:
             walk,
             "replacement",
             {
-                15: p[NeuronParameter.RESET],
-                16: p[NeuronParameter.REFRACTORY],
-                25: p[NeuronParameter.COEFFICIENT_ACTIVE],
+                17: p[NeuronParameter.RESET],
+                21: p[NeuronParameter.REFRACTORY],
+                22: p[NeuronParameter.COEFFICIENT_ACTIVE],
             },
         )
+        self.otherwise = self._chosen(m, walk, "otherwise", {22: p[NeuronParameter.COEFFICIENT]})
         self.inhibited, self.chosen = Signal(), Signal()
 
     def flag(self, flag: FireFlag) -> Value:
@@ -335,7 +336,6 @@ class _Lane:
     Attributes
     ----------
     spike: it fires, from cycle SPIKES + 1 on
-    late: it fires, from cycle SPIKES + 9 on, for what comes after the next tile's spikes
     kept: by how much it is above its own threshold, less 1, from then on; where the tile is
         written, the new potential
     elected: the winner is here; driven by the search
@@ -343,99 +343,88 @@ class _Lane:
 
     def __init__(self, m: Module, unit: NeuronUnit, walk: _Walk, common: _Common, lane: int):
         self._walk, self._common = walk, common
-        now, p = walk.now, unit.command.parameters
+        now = walk.now
 
         def bit(name: str) -> Signal:
             return Signal(name=f"{name}_{lane}", reset_less=True)
 
-        self._word = unit.state_read.data[lane]
-        self.resting, self.spike, self.active = bit("resting"), bit("spike"), bit("active")
-        self.late, self.elected = bit("late_spike"), bit("elected")
-
+        word = unit.state_read.data[lane]
+        self.resting, self.rests = bit("resting"), bit("rests")
+        self.spike, self.active, self.elected = bit("spike"), bit("active"), bit("elected")
         with m.If(now(3)):
-            m.d.sync += self.resting.eq(self._word > 0)
+            m.d.sync += self.resting.eq(word > 0)
+        with m.If(now(9)):
+            m.d.sync += self.rests.eq(self.resting)
+
         result = Signal(signed(WORD_BITS + 1), name=f"result_{lane}", reset_less=True)
         # Above its threshold a neuron may be by more than a word tells.
         over = (result[-1] ^ result[-2]) & ~now(SPIKES)
         limit = Cat((~result[-1]).replicate(WORD_BITS - 1), result[-1])
         limited = Signal(signed(WORD_BITS + 1), name=f"limited_{lane}")
         m.d.comb += limited.eq(Cat(Mux(over, limit, result[:-1]), result[-1]).as_signed())
-        self._add(m, unit, lane, result, limited[:-1])
+        x, y = self._addends(m, unit, lane, limited[:-1])
+        m.d.sync += result.eq(x + y)
 
         reached = Signal(name=f"reached_{lane}")
         m.d.comb += reached.eq(limited >= common.bound)
-        lane_bits = exact_log2(unit.config.lanes)
-        ragged = unit.command.instruction.rows[:lane_bits]
+        ragged = unit.command.instruction.rows[: exact_log2(unit.config.lanes)]
         within = ~walk.last(SPIKES) | (ragged == 0) | (ragged > lane)
         there = walk.searching(SPIKES) | walk.writing(SPIKES)
         with m.If(now(SPIKES)):
-            fires = Mux(common.chosen, self.elected, reached & ~self.resting & within)
+            fires = Mux(common.chosen, self.elected, reached & ~self.rests & within)
             m.d.sync += self.spike.eq(fires & there)
-        with m.If(now(SPIKES + POPULATION_ROWS)):
-            m.d.sync += self.late.eq(self.spike)
-        with m.If(now(21)):
+        with m.If(now(20)):
             m.d.sync += self.active.eq(reached)
-
         self.kept = Signal(signed(WORD_BITS + 1), name=f"kept_{lane}", reset_less=True)
-        with m.If(now(9) & walk.writing(9) | now(SPIKES) & walk.searching(SPIKES)):
+        with m.If(now(14) & walk.writing(14) | now(SPIKES) & walk.searching(SPIKES)):
             m.d.sync += self.kept.eq(limited)
-        self._write(
-            m, unit.state_write.data[lane], lane, limited, p[NeuronParameter.COEFFICIENT]
-        )
+        self._write(m, unit.state_write.data[lane], lane, limited)
 
-    def _add(self, m: Module, unit: NeuronUnit, lane: int, result: Signal, limited: Value) -> None:
-        """The sums of a tile. A product is x (1 + decay), in 16 bits since no decay is above 0.
+    def _addends(
+        self, m: Module, unit: NeuronUnit, lane: int, limited: Value
+    ) -> tuple[Signal, Signal]:
+        """What a tile adds. A product is x (1 + decay), in 16 bits since no decay is above 0.
 
         Of a neuron that rests the potential is left alone; whether it is above the threshold does
         not matter then.
         """
-        now, common, word = self._walk.now, self._common, self._word
-        still = self.resting & now(4)
+        now, common, word = self._walk.now, self._common, unit.state_read.data[lane]
         product = unit.products.product[lane]
+        still = self.resting & now(9)
         m.d.comb += [
             unit.products.a[lane].eq(word),
             unit.products.b[lane].eq(Mux(still, UNITY, common.factor)),
         ]
-        whole = common.whole | (self.resting & now(7))
+        whole = common.whole | (self.rests & now(12))
         decayed = Mux(whole, product[WORD_BITS - 2 :], product[WORD_BITS - 1 :])[:WORD_BITS]
         x, y = (
             Signal(signed(WORD_BITS), name=f"{name}_{lane}", reset_less=True) for name in ("x", "y")
         )
-        m.d.sync += [x.eq(decayed), result.eq(x + y)]
-        with m.If(now(9)):
-            m.d.sync += x.eq(limited)
-        with m.Elif(now(14) | now(18)):
-            m.d.sync += x.eq(word)
-        with m.Elif(now(24) & self.late & common.flag(FireFlag.SET_TRACE)):
+        m.d.sync += x.eq(Mux(now(14), limited, decayed))
+        with m.If(now(21) & self.spike & common.flag(FireFlag.SET_TRACE)):
             m.d.sync += x.eq(0)
 
-        struck = Mux(now(24), self.late, self.spike) | now(14)
         more = unit.command.parameters[NeuronParameter.TRACE_INCREMENT_ACTIVE]
-        addend = Mux(now(24) & self.active, more, common.addend)
-        m.d.sync += y.eq(Mux(struck, addend, 0))
-        with m.If(now(7) | now(9)):
-            m.d.sync += y.eq(Mux(now(9), ~word, Mux(self.resting, 0, word)))
+        addend = Mux(now(21) & self.active, more, common.addend)
+        struck = Mux(self.spike | now(19), addend, 0)
+        taken = now(14) | (now(12) & ~self.rests)
+        direct = (word ^ now(14).replicate(WORD_BITS)) & taken.replicate(WORD_BITS)
+        m.d.sync += y.eq(Mux(now(12) | now(14), direct, struck))
+        return x, y
 
-    def _write(
-        self, m: Module, data: Value, lane: int, limited: Signal, coefficient: Value
-    ) -> None:
+    def _write(self, m: Module, data: Value, lane: int, limited: Signal) -> None:
         now, common = self._walk.now, self._common
         written = Signal(signed(WORD_BITS), name=f"written_{lane}", reset_less=True)
         m.d.comb += data.eq(written)
         replaced = (
-            now(15) & (self.spike | common.inhibited)
-            | now(16) & self.spike
-            | now(25) & self.active
+            now(17) & (self.spike | common.inhibited)
+            | now(21) & self.spike
+            | now(22) & self.active
         )
-        m.d.sync += written.eq(limited)
-        with m.If(replaced):
-            m.d.sync += written.eq(common.replacement)
-        with m.Elif(now(15)):
-            m.d.sync += written.eq(self.kept)
-        with m.Elif(now(25)):
-            m.d.sync += written.eq(coefficient)
-        with m.Elif(now(11) | now(16) & limited[-1]):
-            m.d.sync += written.eq(0)
+        nothing = now(16) | now(22) | (now(21) & limited[-1])
+        own = Mux(now(17), self.kept[:-1], limited[:-1])
+        own &= (~(nothing | replaced)).replicate(WORD_BITS)
+        m.d.sync += written.eq(own | Mux(replaced, common.replacement, common.otherwise))
 
 
 def _search(
@@ -447,7 +436,7 @@ def _search(
     following = Signal.like(number, name="following")
     candidates, last = Signal(), Signal(reset_less=True)
     fires = walk.now(SPIKES)
-    m.d.comb += following.eq(Mux(walk.anew, 0, number + 1))
+    m.d.comb += following.eq(Mux(walk.first(SPIKES), 0, number + 1))
     with m.If(unit.spikes.ready):
         m.d.sync += unit.spikes.valid.eq(0)
     with m.If(fires):
