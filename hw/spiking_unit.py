@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.activity import while_active
 from hw.climbing_fibre import ClimbingFibreUnit
 from hw.config import DeviceConfig, region_tiles
-from hw.encoder import Encoder
+from hw.encoder import EncoderUnit
 from hw.granule import GranuleUnit
 from hw.instruction import INSTRUCTION
 from hw.integrator import Integrator
@@ -34,7 +34,6 @@ from hw.spiking import PARAMETER_WORDS, FireFlag
 from hw.spiking_ports import STATE_LATENCY
 from hw.statistics import ReportSignature
 from hw.stdp_unit import StdpUnit
-from hw.synaptic_scaling import SynapticScaling
 from hw.tile_memory import TileHost, TileRead, TileWrite
 from hw.vector_memory import HOST_LATENCY, EventMemory, StateMemory
 
@@ -88,12 +87,11 @@ class SpikingUnit(wiring.Component):
         self.events = EventMemory(config=config)
         # By numbers that let those with the same ports differ in few bits.
         self._units: dict[int, tuple[str, wiring.Component, tuple[Opcode, ...]]] = {
-            0: ("encoder", Encoder(config=config), (Opcode.RESET, Opcode.ENCODE)),
+            0: ("encoder", EncoderUnit(config=config), (Opcode.RESET, Opcode.ENCODE)),
             1: ("neuron", NeuronUnit(config=config), (Opcode.FIRE,)),
             2: ("integrator", Integrator(config=config), (Opcode.INTEGRATE,)),
             3: ("climbing_fibre", ClimbingFibreUnit(config=config), (Opcode.CLIMB,)),
-            5: ("plasticity", StdpUnit(config=config), (Opcode.PLASTICITY,)),
-            6: ("scaling", SynapticScaling(config=config), (Opcode.SCALE,)),
+            5: ("plasticity", StdpUnit(config=config), (Opcode.PLASTICITY, Opcode.SCALE)),
         }
         if config.expansion_inputs:
             self._units[4] = ("granule", GranuleUnit(config=config), (Opcode.EXPAND,))
