@@ -29,6 +29,7 @@ from hw.lfsr import STATE_BITS
 from hw.neuron import NeuronUnit
 from hw.numbers import WORD_BITS
 from hw.products import Multipliers
+from hw.reset_unit import ResetUnit
 from hw.spike_recorder import SpikeRecorder
 from hw.spiking import PARAMETER_WORDS, FireFlag
 from hw.spiking_ports import STATE_LATENCY
@@ -87,11 +88,12 @@ class SpikingUnit(wiring.Component):
         self.events = EventMemory(config=config)
         # By numbers that let those with the same ports differ in few bits.
         self._units: dict[int, tuple[str, wiring.Component, tuple[Opcode, ...]]] = {
-            0: ("encoder", EncoderUnit(config=config), (Opcode.RESET, Opcode.ENCODE)),
+            0: ("encoder", EncoderUnit(config=config), (Opcode.ENCODE,)),
             1: ("neuron", NeuronUnit(config=config), (Opcode.FIRE,)),
             2: ("integrator", Integrator(config=config), (Opcode.INTEGRATE,)),
             3: ("climbing_fibre", ClimbingFibreUnit(config=config), (Opcode.CLIMB,)),
             5: ("plasticity", StdpUnit(config=config), (Opcode.PLASTICITY, Opcode.SCALE)),
+            6: ("reset", ResetUnit(config=config), (Opcode.RESET,)),
         }
         if config.expansion_inputs:
             self._units[4] = ("granule", GranuleUnit(config=config), (Opcode.EXPAND,))
