@@ -123,8 +123,9 @@ class NeuronUnit(wiring.Component):
         m, outer = Module(), Module()
         running = Signal()
         outer.d.sync += running.eq((running | self.command.start) & ~self.command.done)
+        # The last tile of spikes may be taken after `done`.
         outer.submodules.datapath = while_active(
-            m, self.command.start | running, platform, name="neurons"
+            m, self.command.start | running, platform, name="neurons", after=self.PERIOD
         )
         m.d.comb += self.state_read.enable.eq(running)
         walk = _Walk(m, self)
@@ -179,9 +180,9 @@ class _Walk:
                 m.d.comb += beginning.eq(1)
                 # The last tile of the command before stopped in mid-period. Its spikes stay.
                 m.d.sync += [flag[1:].eq(0) for flag in flags]
-                with m.If(~unit.command.start):
-                    m.d.sync += self._phase.eq(self._phase.init)
-                with m.Else():
+                m.d.sync += self._phase.eq(self._phase.init)
+                with m.If(unit.command.start):
+                    m.d.sync += self._phase.eq(0)
                     with m.If(search):
                         m.next = "SEARCH"
                     with m.Else():
