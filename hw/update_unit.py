@@ -26,6 +26,7 @@ from hw.config import DeviceConfig
 from hw.lfsr import STATE_BITS, LfsrBank, preceding
 from hw.multiplier import Multiplier
 from hw.numbers import GRADIENT_BITS, GRADIENT_GUARD_BITS, UPDATE_FRACTION_BITS, WORD_BITS
+from hw.saturation import limited, ones
 from hw.update_schedule import Kept, Line, Schedule
 
 SHIFT_BITS = 4
@@ -169,19 +170,19 @@ class UpdateUnit(wiring.Component):
             fresh = Signal(signed(WORD_BITS), name=f"fresh_{lane}")
             beta_v, step, shrink = self._products(m, line, vector, lane, fresh)
             exact = self._momentum(m, line, vector, lane, random[:WORD_BITS], beta_v)
-            word, over = _limited(exact)
+            word, over = limited(exact)
             m.d.comb += fresh.eq(word)
             momenta.append(fresh)
             over_momenta.append(over)
             r1 = preceding(random)[WORD_BITS:]
             exact = self._weight(m, line, lane, r1, (step, shrink), amount)
-            word, over = _limited(exact)
+            word, over = limited(exact)
             weights.append(word)
             over_weights.append(over)
 
         self._write_momentum(m, line, vector, Cat(momenta))
         over = Cat(over_momenta) & vector["mask"].at(when.FRESH)
-        over = Kept(line, _ones(over), when.FRESH, "momentum_over")
+        over = Kept(line, ones(over), when.FRESH, "momentum_over")
         self._leave(m, line, vector, Cat(weights), over, Cat(over_weights))
         return outer
 
@@ -366,24 +367,11 @@ class UpdateUnit(wiring.Component):
                 for name in ("mask", "tile", "index")
             ),
             self.momentum_saturations.eq(leaving(over_momentum.at(when.LAST), "momentum_over")),
-            self.weight_saturations.eq(_ones(leaving(over, "over"))),
+            self.weight_saturations.eq(ones(leaving(over, "over"))),
         ]
-
-
-def _limited(value: Value) -> tuple[Value, Value]:
-    """A signed value saturated to a word, and whether it was."""
-    sign = value[-1]
-    over = (value[WORD_BITS - 1 : -1] ^ sign.replicate(len(value) - WORD_BITS)).any()
-    limit = Cat((~sign).replicate(WORD_BITS - 1), sign)
-    return Mux(over, limit, value[:WORD_BITS]).as_signed(), over
 
 
 def _difference(value: Value, complement: Value) -> Value:
     """value - p from ~p: value + ~p + 1, with a bit below that carries the 1 in."""
     one = Const(1, 1)
     return (Cat(one, value).as_signed() + Cat(one, complement).as_signed())[1:].as_signed()
-
-
-def _ones(bits: Value) -> Value:
-    """How many bits are 1."""
-    return sum(bits[1:], bits[0])
