@@ -23,10 +23,11 @@ ROW, COLUMN = Access.ROW, Access.COLUMN
 
 ACCESSES: dict[Region, tuple[tuple[Access, ...], tuple[Access, ...]]] = {
     Region.WEIGHT: ((ROW, COLUMN), (ROW, COLUMN)),
-    Region.INPUT: ((ROW,), (ROW,)),
+    Region.INPUT: ((ROW, COLUMN), (ROW,)),
     Region.TARGET: ((COLUMN,), (ROW,)),
 }
-"""How the spiking unit reads, and it or the loader writes, each memory of tiles."""
+"""How the spiking unit reads, and it or the loader writes, each memory of tiles; INPUT by columns
+for granule cells alone."""
 
 
 class SpikingCore(wiring.Component):
@@ -45,7 +46,7 @@ class SpikingCore(wiring.Component):
                 tiles=region_tiles(config)[region],
                 rows=tile_rows(config, region),
                 lanes=config.lanes,
-                reads=reads,
+                reads=reads if config.expansion_inputs or region != Region.INPUT else (ROW,),
                 writes=writes,
             )
             for region, (reads, writes) in ACCESSES.items()
