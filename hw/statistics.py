@@ -336,8 +336,8 @@ class Statistics(wiring.Component):
         # Without `no_rw_check`, which Yosys looks for at asynchronous ports, it would build what
         # makes a read of the word that is written return the old one; nobody needs that one.
         attributes: dict[str, object] = {"no_rw_check": 1}
-        if not self.alone:
-            # A block takes half a cycle of a fast part to show a word.
+        if not self.alone and self.config.family != "ice40":
+            # A block takes half a cycle of a fast part to show a word; an iCE40 has nothing else.
             attributes["ram_style"] = "distributed"
         m.submodules.memory = counters = memory.Memory(
             shape=WORD_BITS, depth=COUNTER_WORDS, init=CHOICES, attrs=attributes
