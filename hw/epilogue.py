@@ -109,7 +109,8 @@ class Epilogue(wiring.Component):
 
     Parameters
     ----------
-    config: sizes, multipliers, and whether there are sigmoid and tanh, which else do nothing
+    config: sizes, multipliers, and whether there are sigmoid and tanh, and with a spiking half
+        SURROGATE, which else do nothing
     tag_width: bits that accompany a column
     interval: least cycles from one column to the next, a power of two up to L; area is about
         inverse to it
@@ -128,7 +129,8 @@ class Epilogue(wiring.Component):
     gradients: Out, results of GRADIENT
     saturations: Out, number of lanes that narrowing saturated, and again of those gating did
 
-    Raises ValueError for a negative tag width or an interval that does not divide the lanes.
+    Raises ValueError for a negative tag width, an interval that does not divide the lanes, or a
+    spiking half without sigmoid and tanh.
     """
 
     GATE_OFFSET = Narrower.LATENCY
@@ -255,6 +257,7 @@ class Epilogue(wiring.Component):
             lanes=self.portion,
             sigmoid=self.config.sigmoid,
             family=self.config.family,
+            surrogate=self.config.spiking,
         )
         start = 1 + self.GATE_OFFSET
         activation = Mux(self.opcode == Opcode.GRADIENT, Activation.LINEAR, self.activation)
