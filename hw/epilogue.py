@@ -146,6 +146,11 @@ class Epilogue(wiring.Component):
             raise ValueError(f"tag_width must be at least 0, not {tag_width}")
         if not 1 <= interval <= config.lanes or config.lanes % interval:
             raise ValueError(f"interval must divide lanes = {config.lanes}, not {interval}")
+        if config.spiking and not config.sigmoid:
+            raise ValueError(
+                f"sigmoid of configuration {config.name!r} must be on, as surrogate gradients take "
+                "its multipliers; leave the spiking half out or put sigmoid in"
+            )
         self.config = config
         self.tag_width = tag_width
         self.interval = interval

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from hw.activation import ActivationUnit
 from hw.config import DeviceConfig, configuration
 from hw.epilogue import Epilogue
 from sim.bench.runner import run_bench
@@ -39,8 +40,10 @@ def test_equals_golden(config: DeviceConfig, tag_width: int, interval: int, late
 
 
 def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match="sigmoid of .* must be on, as surrogate gradients take"):
+        Epilogue(config=replace(SPIKING, sigmoid=False), tag_width=1)
     with pytest.raises(ValueError, match="sigmoid must be on where surrogate gradients are"):
-        Epilogue(config=replace(SPIKING, sigmoid=False), tag_width=1).elaborate(None)
+        ActivationUnit(lanes=2, sigmoid=False, family="behavioural", surrogate=True)
     with pytest.raises(ValueError, match="tag_width must be at least 0, not -1"):
         Epilogue(config=SMALL, tag_width=-1)
     for interval in (0, 3, 8):
