@@ -6,8 +6,9 @@
 
 ReLU and leaky ReLU look at a sign: that of the value going forward, that of the stored output going
 backward. Sigmoid and tanh read one table of half a sigmoid going forward; going backward they take
-the slope from the stored output, y (1 - y) or 1 - y**2. Without `sigmoid` only the rectifier is
-there, and values go straight to it.
+the slope from the stored output, y (1 - y) or 1 - y**2. Where neurons spike, with `surrogate`, what
+is stored is the slope itself. Without `sigmoid` only the rectifier is there, and values go straight
+to it.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -101,10 +102,18 @@ class CurveUnit(wiring.Component):
     results = sim.golden.units.activate(z) where `apply`, else z; slopes are those of
     sim.golden.units.gate, with 15 fraction bits. LATENCY cycles for all.
 
+    Parameters
+    ----------
+    lanes: lanes of a cycle
+    family: of the multipliers
+    surrogate: whether outputs may be slopes themselves
+
     Members
     -------
     apply: In, whether results are curved; `slope`: In, whether slopes are asked for
     tanh: In, tanh and not sigmoid
+    surrogate: In, the slope is the output, whatever the fraction, and not tanh; only there with
+        `surrogate`
     fraction: In, fraction bits of values and outputs, 8 to 14
     values, outputs: In, z and y
     results, slopes: Out
@@ -112,18 +121,20 @@ class CurveUnit(wiring.Component):
 
     LATENCY = 8
 
-    def __init__(self, *, lanes: int, family: Family) -> None:
+    def __init__(self, *, lanes: int, family: Family, surrogate: bool = False) -> None:
         if Multiplier.LATENCY != 3:
             raise ValueError(
                 f"the curve unit's stages need a multiplier latency of 3, not {Multiplier.LATENCY}"
             )
         self.lanes = lanes
         self.family: Family = family
+        self.has_surrogate = surrogate
         super().__init__(
             {
                 "apply": In(1),
                 "slope": In(1),
                 "tanh": In(1),
+                **({"surrogate": In(1)} if surrogate else {}),
                 "fraction": In(FIELD_BITS["fraction"]),
                 "values": In(ArrayLayout(signed(GRADIENT_BITS), lanes)),
                 "outputs": In(ArrayLayout(signed(WORD_BITS), lanes)),
@@ -139,8 +150,11 @@ class CurveUnit(wiring.Component):
         )
         apply = pipeline(outer, self.apply, self.LATENCY - 1, "apply", cycle=0)
         self._tanh = pipeline(m, self.tanh, self.LATENCY - 1, "tanh")
+        # A slope that is there goes the way of y (1 - y): as y * 2, shifted by 1 as for f = 8.
+        self._there = self.surrogate if self.has_surrogate else Const(0, 1)
         # Fractions are from 8 to 14: f - 8 is in the low three bits, and 15 - f their complement.
-        self._excess = pipeline(m, self.fraction[:3], self.LATENCY - 1, "excess")
+        excess = self.fraction[:3] & ~self._there.replicate(3)
+        self._excess = pipeline(m, excess, self.LATENCY - 1, "excess")
         self._index_shift = pipeline(m, (self.fraction[:3] + ~self.tanh)[:3], 2, "index_shift")
         half = (Const(1, 8) << self._index_shift[0])[1:]
         self._index_half = registered(m, half, "index_half")
@@ -196,7 +210,7 @@ class CurveUnit(wiring.Component):
         """y (1 - y) or 1 - y**2, rounded to 15 fraction bits and limited to SLOPE_BITS."""
         y = self.outputs[lane]
         one = Cat(Const(0, 8), Const(1, 8) << self.fraction[:3])
-        other = Mux(self.tanh, y, one - y)[: WORD_BITS + 1].as_signed()
+        other = Mux(self._there, 2, Mux(self.tanh, y, one - y))[: WORD_BITS + 1].as_signed()
         multiplier = Multiplier(
             a_width=WORD_BITS, b_width=WORD_BITS + 1, family=self.family, fabric=True
         )
@@ -288,6 +302,7 @@ class ActivationUnit(wiring.Component):
     lanes: lanes of a cycle
     sigmoid: whether there are curves; without, SIGMOID and TANH do nothing
     family: of the multipliers by slopes, as for Multiplier
+    surrogate: whether SURROGATE gates; without, it does nothing. Needs `sigmoid`
 
     Members
     -------
@@ -298,11 +313,20 @@ class ActivationUnit(wiring.Component):
     positive: In, for each lane, whether the stored output is above 0
     results: Out
     saturated: Out, lanes whose gating saturated
+
+    Raises ValueError for `surrogate` without `sigmoid`.
     """
 
-    def __init__(self, *, lanes: int, sigmoid: bool, family: Family) -> None:
+    def __init__(
+        self, *, lanes: int, sigmoid: bool, family: Family, surrogate: bool = False
+    ) -> None:
+        if surrogate and not sigmoid:
+            raise ValueError(
+                "sigmoid must be on where surrogate gradients are, which take its multipliers"
+            )
         self.lanes = lanes
         self.sigmoid = sigmoid
+        self.surrogate = surrogate
         self.family: Family = family
         self.LATENCY = self.latency(sigmoid=sigmoid)
         outputs = {"outputs": In(ArrayLayout(signed(WORD_BITS), lanes))} if sigmoid else {}
@@ -353,16 +377,23 @@ class ActivationUnit(wiring.Component):
 
     def _connect_curves(self, m: Module, rectifier: Rectifier, platform: object) -> None:
         """Values through the curve unit to the rectifier, and beside it to the slopes."""
-        m.submodules.curve = curve = CurveUnit(lanes=self.lanes, family=self.family)
+        m.submodules.curve = curve = CurveUnit(
+            lanes=self.lanes, family=self.family, surrogate=self.surrogate
+        )
         tanh = self.activation == Activation.TANH
         curved = tanh | (self.activation == Activation.SIGMOID)
+        sloped = curved
+        if self.surrogate:
+            there = self.activation == Activation.SURROGATE
+            sloped = curved | there
+            m.d.comb += curve.surrogate.eq(there)
         m.d.comb += [
             curve.apply.eq(curved & ~self.backward),
-            curve.slope.eq(curved & self.backward),
+            curve.slope.eq(sloped & self.backward),
             curve.tanh.eq(tanh),
             curve.fraction.eq(self.fraction),
         ]
-        gating = pipeline(m, curved & self.backward, self.LATENCY - 1, "gate", cycle=0)
+        gating = pipeline(m, sloped & self.backward, self.LATENCY - 1, "gate", cycle=0)
         gate, last = gating[-1], self.LATENCY - 1
         products = Module()
         m.submodules.products = while_active(

@@ -29,16 +29,29 @@ def share(
             m.d.comb += [getattr(user, name).eq(words), getattr(other, name).eq(words)]
 
 
-def wire_spiking(m: Module, core: wiring.Component, spiking: SpikingUnit) -> None:
-    """The spiking half's command, the time step and the buffer in front."""
+def wire_spiking(
+    m: Module,
+    core: wiring.Component,
+    spiking: SpikingUnit,
+    *,
+    others: ValueLike = 0,
+    others_busy: ValueLike = 0,
+) -> None:
+    """The spiking half's command, the time step and the buffer in front.
+
+    Parameters
+    ----------
+    others: whether the command is another unit's
+    others_busy: whether that one is at work
+    """
     config = spiking.config
     m.d.comb += [
         spiking.instruction.eq(core.instruction),
-        spiking.start.eq(core.spiking_start),
+        spiking.start.eq(core.spiking_start & ~Value.cast(others)),
         spiking.step.eq(core.time_step),
         spiking.input_base.eq(Mux(core.front, config.input_tiles, 0)),
         spiking.target_base.eq(Mux(core.front, config.target_tiles, 0)),
-        core.spiking_busy.eq(spiking.busy),
+        core.spiking_busy.eq(spiking.busy | others_busy),
     ]
 
 

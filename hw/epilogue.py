@@ -109,7 +109,8 @@ class Epilogue(wiring.Component):
 
     Parameters
     ----------
-    config: sizes, multipliers, and whether there are sigmoid and tanh, which else do nothing
+    config: sizes, multipliers, and whether there are sigmoid and tanh, and with a spiking half
+        SURROGATE, which else do nothing
     tag_width: bits that accompany a column
     interval: least cycles from one column to the next, a power of two up to L; area is about
         inverse to it
@@ -128,7 +129,8 @@ class Epilogue(wiring.Component):
     gradients: Out, results of GRADIENT
     saturations: Out, number of lanes that narrowing saturated, and again of those gating did
 
-    Raises ValueError for a negative tag width or an interval that does not divide the lanes.
+    Raises ValueError for a negative tag width, an interval that does not divide the lanes, or a
+    spiking half without sigmoid and tanh.
     """
 
     GATE_OFFSET = Narrower.LATENCY
@@ -144,6 +146,11 @@ class Epilogue(wiring.Component):
             raise ValueError(f"tag_width must be at least 0, not {tag_width}")
         if not 1 <= interval <= config.lanes or config.lanes % interval:
             raise ValueError(f"interval must divide lanes = {config.lanes}, not {interval}")
+        if config.spiking and not config.sigmoid:
+            raise ValueError(
+                f"sigmoid of configuration {config.name!r} must be on, as surrogate gradients take "
+                "its multipliers; leave the spiking half out or put sigmoid in"
+            )
         self.config = config
         self.tag_width = tag_width
         self.interval = interval
@@ -255,6 +262,7 @@ class Epilogue(wiring.Component):
             lanes=self.portion,
             sigmoid=self.config.sigmoid,
             family=self.config.family,
+            surrogate=self.config.spiking,
         )
         start = 1 + self.GATE_OFFSET
         activation = Mux(self.opcode == Opcode.GRADIENT, Activation.LINEAR, self.activation)

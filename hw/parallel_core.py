@@ -1,10 +1,11 @@
 """The core of a large device: a memory for each region, and units that work at the same time.
 
-    array unit   <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA
-    loss unit    <--> OUTPUT TARGET DELTA
-    spiking unit <--> WEIGHT INPUT TARGET STATE EVENTS    (where there is one)
-    loader ---------> INPUT TARGET
-    host <----------> all of them, and the LFSRs
+    array unit    <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA
+    loss unit     <--> OUTPUT TARGET DELTA
+    spiking unit  <--> WEIGHT INPUT TARGET STATE EVENTS    (with a spiking half, as the next)
+    response unit <--> ACTIVATION
+    loader ----------> INPUT TARGET
+    host <-----------> all of them, and the LFSRs
 """
 
 from amaranth.hdl import Module, Mux
@@ -15,8 +16,9 @@ from hw.array_unit import ArrayUnit, array_reads, array_writes
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
 from hw.core_ports import share, wire_host, wire_spiking
-from hw.isa import Region
+from hw.isa import Opcode, Region
 from hw.loss_unit import LossUnit
+from hw.response import ResponseUnit
 from hw.spiking_unit import SpikingUnit
 from hw.tile_memory import Access, TileMemory
 
@@ -69,12 +71,13 @@ class ParallelCore(wiring.Component):
             config=self.config, read_latency=TileMemory.READ_LATENCY
         )
         reports = [*array.reports, loss.report]
-        spiking = None
+        spiking = response = None
         if self.config.spiking:
             m.submodules.spiking = spiking = SpikingUnit(config=self.config)
+            m.submodules.response = response = ResponseUnit(config=self.config)
             reports.append(spiking.report)
-            self._wire_spiking(m, spiking, array)
-        self._wire_array(m, array, spiking)
+            self._wire_spiking(m, spiking, response, array)
+        self._wire_array(m, array, spiking, response)
         self._wire_loss(m, loss, array, spiking)
         for own, report in zip(self.reports, reports, strict=True):
             connect(m, flipped(own), report)
@@ -89,15 +92,26 @@ class ParallelCore(wiring.Component):
         wire_host(m, self, hosts, array, self.read_latency)
         return m
 
-    def _wire_spiking(self, m: Module, spiking: SpikingUnit, array: ArrayUnit) -> None:
-        """Its command and its randomness; it has the memories while it is busy."""
-        wire_spiking(m, self, spiking)
+    def _wire_spiking(
+        self, m: Module, spiking: SpikingUnit, response: ResponseUnit, array: ArrayUnit
+    ) -> None:
+        """Their commands and randomness; each has its memories while it is busy."""
+        responds = self.instruction.opcode == Opcode.RESPOND
+        wire_spiking(m, self, spiking, others=responds, others_busy=response.busy)
         m.d.comb += [
+            response.instruction.eq(self.instruction),
+            response.start.eq(self.spiking_start & responds),
             spiking.states.eq(array.lfsr_states),
             array.lfsr_step.eq(spiking.lfsr_step),
         ]
 
-    def _wire_array(self, m: Module, array: ArrayUnit, spiking: SpikingUnit | None) -> None:
+    def _wire_array(
+        self,
+        m: Module,
+        array: ArrayUnit,
+        spiking: SpikingUnit | None,
+        response: ResponseUnit | None,
+    ) -> None:
         m.d.comb += [
             array.instruction.eq(self.instruction),
             array.start.eq(self.array_start),
@@ -111,19 +125,22 @@ class ParallelCore(wiring.Component):
             ),
         ]
         others = {}
-        if spiking is not None:
+        if spiking is not None and response is not None:
             others = {
-                "read_weight": spiking.weight_read,
-                "write_weight": spiking.weight_write,
-                "read_input": spiking.input_read,
+                "read_weight": (spiking.weight_read, spiking.busy),
+                "write_weight": (spiking.weight_write, spiking.busy),
+                "read_input": (spiking.input_read, spiking.busy),
+                "read_activation": (response.read, response.busy),
+                "write_activation": (response.write, response.busy),
             }
         for kind, regions in (("read", array_reads), ("write", array_writes)):
             for region in regions(self.config):
                 if region != Region.DELTA:
                     name = f"{kind}_{region.name.lower()}"
                     port, own = getattr(self.memories[region], kind), getattr(array, name)
-                    if spiking is not None and name in others:
-                        share(m, port, others[name], own, spiking.busy)
+                    if name in others:
+                        other, busy = others[name]
+                        share(m, port, other, own, busy)
                     else:
                         connect(m, own, port)
 

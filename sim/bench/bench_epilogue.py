@@ -79,7 +79,9 @@ class Results:
     tag: Integers
 
 
-def expect(columns: Columns, *, sigmoid: bool) -> tuple[Integers, Integers]:
+def expect(
+    columns: Columns, *, sigmoid: bool, surrogate: bool = False
+) -> tuple[Integers, Integers]:
     """Results (N, L) and saturations (N,), from the golden units."""
     results = np.zeros_like(columns.accumulators)
     events = np.zeros_like(results)
@@ -93,6 +95,7 @@ def expect(columns: Columns, *, sigmoid: bool) -> tuple[Integers, Integers]:
         value, saturated = units.narrow(columns.accumulators[rows], shift, bits)
         events[rows] = saturated
         linear = number not in list(Activation) or (number in CURVES and not sigmoid)
+        linear |= number == Activation.SURROGATE and not surrogate
         activation = Activation.LINEAR if linear else Activation(number)
         if opcode == Opcode.FORWARD:
             value = units.activate(value, activation, fraction, leak_shift)
@@ -248,7 +251,8 @@ async def check(dut: Any, dut_unit: Epilogue, columns: Columns, gaps: Integers) 
     """Play the columns, each `gaps` cycles later than it could come, and compare with golden."""
     starts = np.cumsum(gaps + dut_unit.interval)
     got = await play(dut, dut_unit, columns, starts)
-    results, saturations = expect(columns, sigmoid=dut_unit.config.sigmoid)
+    config = dut_unit.config
+    results, saturations = expect(columns, sigmoid=config.sigmoid, surrogate=config.spiking)
     wrong = np.argwhere(got.results != results)
     if len(wrong):
         column, lane = wrong[0]

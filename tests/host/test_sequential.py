@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from synaptile import SGD, Dense, Format, Formats, NotFittedError, Sequential, StepDecay
+from synaptile import (
+    SGD,
+    Dense,
+    Format,
+    Formats,
+    Neuron,
+    NotFittedError,
+    Sequential,
+    StepDecay,
+)
 
 
 def blobs(samples=90, seed=1):
@@ -28,6 +37,18 @@ def test_five_lines_learn():
         evaluated = model.evaluate(x, y)
         assert evaluated["accuracy"] == np.mean(model.predict(x) == y) == model.score(x, y) == 1
         assert 0 < evaluated["loss"] < 0.2
+
+
+def test_neurons_that_spike_learn():
+    x, y = blobs()
+    layers = [Dense(16, "lif", Neuron(steps=10, threshold=0.5)), Dense(3)]
+    options = {"loss": "mse", "optimizer": SGD(2**-5), "device": "golden"}
+    with Sequential(layers, configuration="ecp5-8x8-spiking", **options) as model:
+        model.fit(x, y, epochs=10, batch_size=8)
+        evaluated = model.evaluate(x, y)
+        assert evaluated["accuracy"] == np.mean(model.predict(x) == y) == model.score(x, y) >= 0.95
+    with pytest.raises(ValueError, match="spike .*which ecp5-8x8 leaves out"):
+        Sequential(layers, **options).fit(x, y)
 
 
 def test_what_fit_leaves():

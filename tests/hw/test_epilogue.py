@@ -4,12 +4,16 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from hw.activation import ActivationUnit
 from hw.config import DeviceConfig, configuration
 from hw.epilogue import Epilogue
 from sim.bench.runner import run_bench
 
 LARGE = configuration("ecp5-8x8").with_family("behavioural")
 SMALL = replace(LARGE, lanes=4, batch_lanes=2, sigmoid=False)
+SPIKING = replace(
+    configuration("ecp5-8x8-spiking").with_family("behavioural"), lanes=4, batch_lanes=4
+)
 CURVED = replace(SMALL, sigmoid=True, accumulator_width=33)
 
 
@@ -20,6 +24,7 @@ CURVED = replace(SMALL, sigmoid=True, accumulator_width=33)
         pytest.param(SMALL, 5, 4, 13, id="4 lanes, one a cycle, no table"),
         pytest.param(CURVED, 1, 2, 21, id="4 lanes, two a cycle"),
         pytest.param(LARGE, 17, 1, 20, id="8 lanes a cycle"),
+        pytest.param(SPIKING, 3, 1, 20, id="4 lanes a cycle, surrogate gradients"),
     ],
 )
 def test_equals_golden(config: DeviceConfig, tag_width: int, interval: int, latency: int) -> None:
@@ -35,6 +40,10 @@ def test_equals_golden(config: DeviceConfig, tag_width: int, interval: int, late
 
 
 def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match="sigmoid of .* must be on, as surrogate gradients take"):
+        Epilogue(config=replace(SPIKING, sigmoid=False), tag_width=1)
+    with pytest.raises(ValueError, match="sigmoid must be on where surrogate gradients are"):
+        ActivationUnit(lanes=2, sigmoid=False, family="behavioural", surrogate=True)
     with pytest.raises(ValueError, match="tag_width must be at least 0, not -1"):
         Epilogue(config=SMALL, tag_width=-1)
     for interval in (0, 3, 8):

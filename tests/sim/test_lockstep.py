@@ -23,7 +23,7 @@ from hw.isa import Activation, Loss
 from hw.numbers import Format
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8x8": 12, "ecp5-16x8": 8, "up5k-4x2": 185}
+PROGRAMS = {"ecp5-8x8": 12, "ecp5-16x8": 8, "ecp5-8x8-spiking": 8, "up5k-4x2": 185}
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
