@@ -134,7 +134,7 @@ def test_equals_golden(build: str) -> None:
     run_bench(
         SpikingCore(config=config),
         bench="sim.bench.bench_spiking_unit",
-        parameters={"config": asdict(config), "scenes": 10, "commands": 20, "seed": SEED},
+        parameters={"config": asdict(config), "scenes": 8, "commands": 20, "seed": SEED},
         seed=SEED,
     )
 
