@@ -290,6 +290,11 @@ class _Placement:
 
 def check_features(network: Network, config: DeviceConfig, *, batch: int) -> None:
     """Raise CompileError where the device lacks a feature or a length that the network needs."""
+    if not config.supervised:
+        raise CompileError(
+            f"network needs backpropagation, which {config.name} leaves out: take another "
+            "configuration"
+        )
     problems = []
     curved = [a.name.lower() for a in network.activations if a in CURVED]
     if curved and not config.sigmoid:

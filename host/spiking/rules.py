@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-
 Row = tuple[str, object, bool, str]
 """A name, its value, whether it holds, and what is expected."""
 

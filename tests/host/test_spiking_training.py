@@ -17,6 +17,7 @@ from host.spiking.program import Phase
 from host.spiking.rules import Metaplasticity, PairSTDP, Prototype
 from host.spiking.samples import encode_samples
 from host.spiking.spike_events import sample_of_events
+from host.spiking.trainer import SpikingTrainer
 from host.streaming import run_batches
 from hw.isa import Region
 from hw.numbers import Format
@@ -85,8 +86,6 @@ def test_two_devices_stay_equal():
     with open_device("golden", CONFIG) as left, open_device("golden", CONFIG) as right:
         memory = plan.compiled.memory
         pair = Lockstep(left, right, locate=memory.locate, extents=memory.extents())
-        from host.spiking.trainer import SpikingTrainer
-
         trainer = SpikingTrainer(pair, plan)
         trainer.load()
         (report,) = trainer.reports()
