@@ -292,8 +292,8 @@ def check_features(network: Network, config: DeviceConfig, *, batch: int) -> Non
     """Raise CompileError where the device lacks a feature or a length that the network needs."""
     if not config.supervised:
         raise CompileError(
-            f"network needs backpropagation, which {config.name} leaves out: take another "
-            "configuration"
+            f"network learns by backpropagation, which {config.name} leaves out: take a device "
+            "with a supervised half"
         )
     problems = []
     curved = [a.name.lower() for a in network.activations if a in CURVED]

@@ -25,10 +25,6 @@ from hw.isa import Activation, Loss
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("digits", "digits_deep", "breast_cancer", "iris", "wine", "sums", "digits_mse")
-SPIKING = (
-    *("stdp_digits", "stdp_literal", "cerebellum_digits", "cerebellum_breast_cancer"),
-    "hybrid_digits",
-)
 
 FUNCTIONS = {
     Activation.LINEAR: lambda z, slope: z,
@@ -99,6 +95,13 @@ def float_results(experiment: DenseExperiment) -> dict[str, Any]:
         return {"test_rmse": curve[-1]}
     last = curve[-experiment.averaged_epochs :]
     return {"test_accuracy": sum(last) / len(last), "final_test_accuracy": curve[-1]}
+
+
+SPIKING = (
+    *("stdp_digits", "stdp_literal", "cerebellum_digits", "cerebellum_breast_cancer"),
+    "hybrid_digits",
+)
+"""Examples that have no twin in PyTorch."""
 
 
 def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def test_dense_networks_need_the_other_half(tmp_path):
     )
     result = call("train", tmp_path / "c.toml", "--device", "golden", "--out", tmp_path / "out")
     assert result.exit_code == BAD
-    assert "backpropagation, which ecp5-8-spiking leaves out" in words(result)
+    assert "learns by backpropagation, which ecp5-8-spiking leaves out" in words(result)
 
 
 def test_the_level_encoding_reads_rasters(tmp_path):
