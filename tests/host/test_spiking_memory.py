@@ -86,6 +86,14 @@ def test_networks_that_do_not_fit(network, message):
         compile_spiking(network, CONFIG)
 
 
+def test_prototypes_fit_a_small_device():
+    small = configuration("up5k-4-spiking")
+    compiled = compile_spiking(prototypes(neurons=Neurons(count=32)), small)
+    assert compiled.memory.extents()[Region.WEIGHT] == small.weight_tiles * small.lanes**2
+    with pytest.raises(CompileError, match="needs 144 tiles of WEIGHT, up5k-4-spiking has 128"):
+        compile_spiking(prototypes(neurons=Neurons(count=33)), small)
+
+
 def test_devices_without_what_it_takes():
     with pytest.raises(CompileError, match="ecp5-8x8 leaves out: take one of .*ecp5-8-spiking"):
         compile_spiking(prototypes(), configuration("ecp5-8x8"))
