@@ -175,7 +175,9 @@ def test_fewer_chunks_where_the_program_memory_is_short():
 # Memory map
 
 
-@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "config", [c for c in CONFIGURATIONS.values() if c.supervised], ids=lambda c: c.name
+)
 @pytest.mark.parametrize("sizes", [(1, 2), (8, 8, 8), (7, 5, 9, 3)])
 def test_tensors_do_not_overlap(config, sizes):
     network = regression(sizes)
