@@ -60,6 +60,18 @@ def test_wrong_parts(make, message):
         ({"granules": Granules()}, "granules must be left out under the rule Prototype"),
         ({"rule": PairSTDP()}, "threshold of the neurons must be given under the rule PairSTDP"),
         ({"neurons": Neurons(count=4, threshold=1.0)}, "threshold of the neurons must be left out"),
+        (
+            {"neurons": Neurons(count=4, refractory=2.0)},
+            "refractory of the neurons must be left out .* fire when a sample ends, not 2.0",
+        ),
+        (
+            {"rule": PairSTDP(), "neurons": Neurons(count=4, threshold=1.0, winners=2)},
+            "winners of the neurons must be left out .* whenever they reach a threshold, not 2",
+        ),
+        (
+            {"rule": PairSTDP(), "neurons": Neurons(count=4, threshold=1.0)},
+            "rows of the scaling must be all",
+        ),
         ({"classes": 1}, "classes must be at least 2"),
     ],
 )
