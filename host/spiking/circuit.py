@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from host.memory_map import Tensor
+from host.spiking.allocator import Allocator
 from host.spiking.competition import Competition
 from host.spiking.granules import GranuleLayer
 from host.spiking.layer import SPACING, Layer
-from host.spiking.memory import Allocator, SpikingMemory, Write
+from host.spiking.memory import SpikingMemory, Write
 from host.spiking.network import SpikingNetwork
 from host.spiking.pair_stdp import PairNeurons
 from host.spiking.program import Phase

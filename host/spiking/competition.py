@@ -9,9 +9,10 @@ the potential is the sum of weight times trace.
 """
 
 from host.spiking import constants
+from host.spiking.allocator import Allocator
 from host.spiking.encoder import Encoder, Trace
 from host.spiking.layer import Layer, synapse_limits
-from host.spiking.memory import Allocator, SpikeList, Write
+from host.spiking.memory import SpikeList, Write
 from host.spiking.network import SpikingNetwork
 from host.spiking.program import repeat
 from host.spiking.rules import Prototype

@@ -6,8 +6,9 @@
 
 from dataclasses import dataclass
 
+from host.spiking.allocator import Allocator
 from host.spiking.constants import Shifted, scaled
-from host.spiking.memory import Allocator, Write
+from host.spiking.memory import Write
 from host.spiking.network import Encoding, SpikingNetwork
 from hw import spiking
 from hw.isa import Instruction, Opcode

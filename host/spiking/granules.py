@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.memory_map import CompileError
-from host.spiking.memory import Allocator
+from host.spiking.allocator import Allocator
 from host.spiking.network import Granules, SpikingNetwork
 from hw.isa import Instruction, Opcode
 from hw.layout import tiles

@@ -1,7 +1,8 @@
 """Neurons and the synapses that lead to them, on the device: where they lie, and their commands."""
 
 from host.spiking import constants
-from host.spiking.memory import Allocator, Block, SpikeList
+from host.spiking.allocator import Allocator
+from host.spiking.memory import Block, SpikeList
 from host.spiking.network import Formats, Scaling
 from hw.isa import Instruction, Opcode
 from hw.numbers import Format

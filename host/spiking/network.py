@@ -7,7 +7,7 @@
 It says nothing of a device; `host.spiking.compiler` fits it to one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from host.spiking.rules import ClimbingFibre, PairSTDP, Rule, check, not_negative, positive
@@ -54,26 +54,33 @@ class Encoding:
         return self.steps * self.dt
 
 
+OPTIONAL = ("tau_membrane", "threshold", "tau_threshold")
+"""What neurons may be without."""
+
+OF_PAIRS = ("threshold", "reset", "refractory", "winner_take_all", "inhibition")
+"""What neurons have that fire in any step, not only when a sample ends."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Neurons:
     """A population of leaky integrate-and-fire neurons, each with synapses from all inputs.
 
     Under PairSTDP they fire whenever they reach their thresholds. Under Prototype and Hybrid the
     potential is only looked at when the sample ends: the `winners` furthest above their own
-    thresholds fire, whatever these are.
+    thresholds fire, whatever these are, and what belongs to OF_PAIRS has no meaning.
 
     Parameters
     ----------
     count: neurons
     tau_membrane: of the potential, in ms; None: nothing leaks away
-    threshold: potential at which a neuron fires, in weights that spikes have brought; PairSTDP's
+    threshold: potential at which a neuron fires, in weights that spikes have brought
     reset: potential after a spike
     refractory: rest after a spike, in ms
     threshold_increment: by how much a spike raises the neuron's own threshold
     tau_threshold: in which that falls again, in ms; None: it stays
     winner_take_all: only the neuron furthest above its threshold fires in a step
     inhibition: a spike resets the potentials of all
-    winners: neurons that answer a sample, only the first of which learns; of Prototype and Hybrid
+    winners: neurons that answer a sample, only the first of which learns; not of PairSTDP
     first_weights: training samples, or random ones
     """
 
@@ -90,29 +97,23 @@ class Neurons:
     first_weights: Literal["samples", "random"] = "samples"
 
     def __post_init__(self) -> None:
-        first = self.first_weights
+        first, winners = self.first_weights, self.winners
+        given = ((name, getattr(self, name)) for name in OPTIONAL)
         check(
             (
                 ("count", self.count, self.count >= 1, "at least 1"),
-                positive("tau_membrane", _or_1(self.tau_membrane)),
-                positive("threshold", _or_1(self.threshold)),
+                *(positive(name, value) for name, value in given if value is not None),
                 not_negative("refractory", self.refractory),
                 not_negative("threshold_increment", self.threshold_increment),
-                positive("tau_threshold", _or_1(self.tau_threshold)),
                 (
                     "winners",
-                    self.winners,
-                    1 <= self.winners <= self.count,
+                    winners,
+                    1 <= winners <= self.count,
                     f"from 1 to the {self.count} neurons",
                 ),
                 ("first_weights", first, first in ("samples", "random"), "samples or random"),
             )
         )
-
-
-def _or_1(value: float | None) -> float:
-    """The value, or one that passes where there is none."""
-    return 1.0 if value is None else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,14 +230,16 @@ class SpikingNetwork:
 
     def _check_neurons(self, neurons: Neurons, name: str) -> None:
         pairs = isinstance(self.rule, PairSTDP)
-        if pairs == (neurons.threshold is None):
-            how = "be given" if pairs else "be left out, as the furthest win,"
-            raise ValueError(f"threshold of the neurons must {how} under the rule {name}")
-        if pairs and neurons.winners != 1:
-            raise ValueError(
-                f"winners must be left out under the rule {name}, whose neurons fire by threshold, "
-                f"not {neurons.winners}"
-            )
-        if self.scaling is not None and self.scaling.rows == "winner" and pairs:
+        if pairs and neurons.threshold is None:
+            raise ValueError(f"threshold of the neurons must be given under the rule {name}")
+        defaults = {field.name: field.default for field in fields(Neurons)}
+        for part in ("winners",) if pairs else OF_PAIRS:
+            value = getattr(neurons, part)
+            if value != defaults[part]:
+                when = "whenever they reach a threshold" if pairs else "when a sample ends"
+                raise ValueError(
+                    f"{part} of the neurons must be left out under the rule {name}, under which "
+                    f"they fire {when}, not {value!r}"
+                )
+        if pairs and self.scaling is not None and self.scaling.rows == "winner":
             raise ValueError(f"rows of the scaling must be all under the rule {name}, not 'winner'")
-

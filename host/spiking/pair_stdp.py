@@ -15,9 +15,10 @@ exp(-d / tau_pre).
 import math
 
 from host.spiking import constants
+from host.spiking.allocator import Allocator
 from host.spiking.encoder import Encoder, Trace
 from host.spiking.layer import Layer, synapse_limits
-from host.spiking.memory import Allocator, Write
+from host.spiking.memory import Write
 from host.spiking.network import SpikingNetwork
 from host.spiking.program import repeat
 from host.spiking.rules import PairSTDP

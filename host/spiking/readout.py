@@ -5,8 +5,9 @@
 """
 
 from host.spiking import constants
+from host.spiking.allocator import Allocator
 from host.spiking.layer import Layer, synapse_limits
-from host.spiking.memory import Allocator, SpikeList, Write
+from host.spiking.memory import SpikeList, Write
 from host.spiking.network import Formats
 from host.spiking.rules import ClimbingFibre
 from hw.isa import Instruction, Opcode

@@ -11,9 +11,10 @@ from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstan
 from host.figures import percent, tally
 from host.spiking.labels import SILENT
 from host.spiking.network import SpikingNetwork
+from host.spiking.plan import SpikingPlan, make_spiking_plan
 from host.spiking.rules import ClimbingFibre
 from host.spiking.tables import SpikingRunConfig
-from host.spiking.trainer import SpikingPlan, SpikingReport, SpikingTrainer, make_spiking_plan
+from host.spiking.trainer import SpikingReport, SpikingTrainer
 from host.streaming import Interruption
 from hw.config import DeviceConfig
 from hw.isa import Region
@@ -163,9 +164,10 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
         test_size=table.test_size,
         seed=seed,
     )
+    device_config = config.device.config()
     plan = make_spiking_plan(
         _network(config, dataset),
-        config.device.config(),
+        device_config,
         dataset.train,
         dataset.test,
         epochs=training.epochs,
@@ -175,7 +177,6 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
         vote=config.spiking.vote,
         evaluate_every=training.evaluate_every,
     )
-    device_config = config.device.config()
     return SpikingExperiment(
         config=config, device_config=device_config, dataset=dataset, plan=plan
     )

@@ -1,10 +1,10 @@
-"""Accuracy of the examples over five splits, beside float32 PyTorch.
+"""Accuracy of the examples over five splits, dense ones beside float32 PyTorch.
 
     python -m tests.host.accuracy [EXAMPLE ...] [--seeds 5] [--epochs N] [--out FILE]
 
 PyTorch starts from the same words of weights, walks the same samples in the same order, with the
 same rule and schedule. Figures are test accuracies in percent (mean of the last epochs, then the
-final one) or test RMSE. No test: it takes minutes.
+final one; of neurons without labels also by each vote) or test RMSE. No test: it takes minutes.
 """
 
 import argparse
@@ -129,6 +129,13 @@ def float_results(experiment: DenseExperiment) -> dict[str, Any]:
     return {"test_accuracy": sum(last) / len(last), "final_test_accuracy": curve[-1]}
 
 
+SPIKING = (
+    *("stdp_digits", "stdp_literal", "cerebellum_digits", "cerebellum_breast_cancer"),
+    "hybrid_digits",
+)
+"""Examples that have no twin in PyTorch."""
+
+
 def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, Any]:
     """One example with one seed, on a device and in float."""
     config = read_config(EXAMPLES / f"{name}.toml").with_options(seed=seed, epochs=epochs)
@@ -137,16 +144,17 @@ def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, 
         outcome = train(experiment, opened)
         experiment.ask(opened, outcome)
     own = experiment.results(outcome)
-    keys = ("test_accuracy", "final_test_accuracy", "test_rmse", "answers", "saturations")
+    keys = ("test_accuracy", "final_test_accuracy", "test_rmse", "answers", "saturations", "votes")
     row = {key: own[key] for key in keys if key in own}
     row |= {"example": name, "seed": seed, "epochs": own["epochs"]}
-    return {**row, "float": float_results(experiment)}
+    dense = isinstance(experiment, DenseExperiment)
+    return {**row, "float": float_results(experiment) if dense else None}
 
 
 def main() -> None:
     """Print a line a run as it ends, then the means."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("examples", nargs="*", default=NAMES)
+    parser.add_argument("examples", nargs="*", default=NAMES + SPIKING)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--device", default="golden")
@@ -157,11 +165,8 @@ def main() -> None:
     for name in options.examples:
         own = [measure(name, s, options.device, options.epochs) for s in range(options.seeds)]
         for row in own:
-            answers = "".join(f"  {a['question']} -> {a['rounded']}" for a in row["answers"])
-            hot = {k: v for k, v in row["saturations"].items() if v}
-            print(f"{name:14} seed {row['seed']}  {_figures(row)}  float {_figures(row['float'])}"
-                  f"{answers}  {hot or ''}", flush=True)  # fmt: skip
-        print(f"{name:14} mean    {_means(own)}  float {_means([r['float'] for r in own])}")
+            print(f"{name:24} seed {row['seed']}  {_figures(row)}{_remarks(row)}", flush=True)
+        print(f"{name:24} mean    {_means(own)}")
         rows += own
     if options.out:
         options.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -173,9 +178,23 @@ def _figures(row: dict[str, Any]) -> str:
     return f"{100 * row['test_accuracy']:.2f} ({100 * row['final_test_accuracy']:.2f})"
 
 
+def _remarks(row: dict[str, Any]) -> str:
+    """What else there is to say of a run: float, votes, answers, saturations."""
+    found = [f"float {_figures(row['float'])}"] if row["float"] else []
+    found += [f"{vote} {100 * share:.2f}" for vote, share in row.get("votes", {}).items()]
+    found += [f"{a['question']} -> {a['rounded']}" for a in row.get("answers", ())]
+    found += [f"{name}: {count}" for name, count in row["saturations"].items() if count]
+    return "".join(f"  {text}" for text in found)
+
+
 def _means(rows: list[dict[str, Any]]) -> str:
     names = [k for k in ("test_accuracy", "final_test_accuracy", "test_rmse") if k in rows[0]]
-    return _figures({name: float(np.mean([row[name] for row in rows])) for name in names})
+
+    def mean(some: list[dict[str, Any]]) -> str:
+        return _figures({name: float(np.mean([row[name] for row in some])) for name in names})
+
+    floats = [row["float"] for row in rows if row["float"]]
+    return f"{mean(rows)}  float {mean(floats)}" if floats else mean(rows)
 
 
 if __name__ == "__main__":

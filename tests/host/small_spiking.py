@@ -5,8 +5,9 @@ from functools import cache
 from host import data
 from host.device import open_device
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling, SpikingNetwork
+from host.spiking.plan import make_spiking_plan
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype
-from host.spiking.trainer import SpikingTrainer, make_spiking_plan
+from host.spiking.trainer import SpikingTrainer
 from hw.config import configuration
 from hw.numbers import Format
 from sim.compare import read_state

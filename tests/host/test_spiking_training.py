@@ -17,6 +17,7 @@ from host.spiking.program import Phase
 from host.spiking.rules import Metaplasticity, PairSTDP, Prototype
 from host.spiking.samples import encode_samples
 from host.spiking.spike_events import sample_of_events
+from host.spiking.trainer import SpikingTrainer
 from host.streaming import run_batches
 from hw.isa import Region
 from hw.numbers import Format
@@ -85,8 +86,6 @@ def test_two_devices_stay_equal():
     with open_device("golden", CONFIG) as left, open_device("golden", CONFIG) as right:
         memory = plan.compiled.memory
         pair = Lockstep(left, right, locate=memory.locate, extents=memory.extents())
-        from host.spiking.trainer import SpikingTrainer
-
         trainer = SpikingTrainer(pair, plan)
         trainer.load()
         (report,) = trainer.reports()
@@ -164,6 +163,27 @@ def test_several_winners_answer():
     assert [rank[neuron] for neuron in spikes] == [29, 28, 27]
     responses = compiled.circuit.responses
     assert responses.read(device, 1).tolist() == [[int(n in spikes) for n in range(30)]]
+
+
+@pytest.mark.parametrize("kind", ["rate", "poisson"])
+def test_spikes_are_as_many_as_the_rate_says(kind):
+    encoding = Encoding(kind=kind, steps=400, dt=0.5, max_rate=500.0)
+    intensity = np.repeat([0.0, 0.25, 0.5, 1.0], 16)
+    network = prototypes(encoding=encoding, neurons=Neurons(count=1), scaling=None)
+    words = {"neurons": np.zeros((1, 64), np.int16)}
+    compiled, device = run_sample(network, intensity, words)
+    spikes = part(compiled, "inputs").read(device, Variable.COUNT).reshape(4, 16)
+    expected = np.array([0, 25, 50, 100])  # in 0.2 s at up to 500 Hz
+    if kind == "rate":
+        assert (spikes == expected[:, None]).all()
+    else:
+        # Binomial with a variance of at most 400 / 4 * 3 / 4 = 75, and 16 of each: 5 deviations.
+        assert (np.abs(spikes.mean(axis=1) - expected) <= 5 * 75**0.5 / 4).all()
+        assert not spikes[0].any() and len(np.unique(spikes[3])) > 3
+    trace = part(compiled, "inputs").read(device, Variable.TRACE).reshape(4, 16) / 2**14
+    if kind == "rate":
+        # A trace's mean is w_max = 1 at max_rate; a spike, every 4 steps, adds 0.099 to it.
+        assert (np.abs(trace[3] - 1) < 0.15).all() and (np.abs(trace[1] - 0.25) < 0.15).all()
 
 
 WINDOW = Encoding(kind="level", steps=30)
