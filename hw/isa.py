@@ -58,7 +58,7 @@ class Opcode(IntEnum):
     `gate`, and by what sign, into the coefficients of the population `dest_base`."""
     PLASTICITY = 15
     """Change the columns (flag BY_ROW: the rows) of WEIGHT that the list `gate` names by a
-    coefficient times the vector of traces at `right_base`."""
+    coefficient times the vector of traces at `right_base`. The list names none of them twice."""
     SCALE = 16
     """Synaptic scaling: bring the norm of the rows of WEIGHT, of all or of those in the list
     `gate`, to the same number."""

@@ -60,7 +60,8 @@ SCALE_FRACTION_BITS = 14
 PARAMETER_WORDS = 16
 """Words of a block of parameters, in STATE from the row `right_depth` on, lane after lane.
 
-All decays are negative: x becomes x + (x decay >> 15), decay = -round(32768 (1 - exp(-dt / tau))).
+All decays are from -32768 to 0: x becomes x + (x decay >> 15), decay = -round(32768 (1 - exp(-dt /
+tau))).
 """
 
 

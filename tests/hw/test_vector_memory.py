@@ -16,7 +16,7 @@ SEED = 31
 
 # Numbers of rows that are no power of two.
 SMALL = {
-    4: replace(configuration("up5k-4-spiking"), state_rows=37, event_words=44),
+    4: replace(configuration("gw1n-4-spiking"), state_rows=37, event_words=44),
     8: replace(configuration("ecp5-8-spiking"), state_rows=19, event_words=24),
 }
 
@@ -58,13 +58,13 @@ def test_events_are_words() -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("name", "block", "blocks"),
-    [("up5k-4-spiking", "SB_RAM40_4K", 4), ("ecp5-8-spiking", "DP16KD", 8)],
+    [("gw1n-4-spiking", "SDPB", 4), ("ecp5-8-spiking", "DP16KD", 8)],
 )
 def test_state_is_block_memory(name: str, block: str, blocks: int) -> None:
     config = configuration(name)
     counts = cells(StateMemory(config=config), config.family)
     assert counts[block] == blocks
-    flip_flops = sum(n for name, n in counts.items() if name.startswith(("SB_DFF", "TRELLIS_FF")))
+    flip_flops = sum(n for name, n in counts.items() if name.startswith(("DFF", "TRELLIS_FF")))
     # Captured words, the host's twice, its lane, and what only a simulation uses.
     assert flip_flops < (config.lanes + 2) * WORD_BITS + 32
 
@@ -72,7 +72,7 @@ def test_state_is_block_memory(name: str, block: str, blocks: int) -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("name", "block", "blocks"),
-    [("up5k-4-spiking", "SB_RAM40_4K", 1), ("ecp5-8-spiking", "DP16KD", 4)],
+    [("gw1n-4-spiking", "SDPB", 1), ("ecp5-8-spiking", "DP16KD", 4)],
 )
 def test_events_are_block_memory(name: str, block: str, blocks: int) -> None:
     config = configuration(name)

@@ -31,7 +31,13 @@ EVERYTHING = 10
 pytestmark = pytest.mark.simulator
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.demand if name == "ecp5-8x8-spiking" else ())
+        for name in PROGRAMS
+    ],
+)
 def devices(request: pytest.FixtureRequest) -> Iterator[tuple[Device, Device]]:
     config = CONFIGURATIONS[request.param]
     with open_device("sim", config) as simulated:

@@ -33,7 +33,7 @@ from hw.spiking import (
 )
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8-spiking": 90, "up5k-4-spiking": 100, "ecp5-8x8-spiking": 12}
+PROGRAMS = {"ecp5-8-spiking": 110, "gw1n-4-spiking": 100, "ecp5-8x8-spiking": 12}
 """Programs drawn for each configuration."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
@@ -44,7 +44,13 @@ BLOCKS = 5
 pytestmark = pytest.mark.simulator
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.demand if name == "ecp5-8x8-spiking" else ())
+        for name in PROGRAMS
+    ],
+)
 def devices(request: pytest.FixtureRequest) -> Iterator[tuple[Device, Device]]:
     config = CONFIGURATIONS[request.param]
     with open_device("sim", config) as simulated:
@@ -113,7 +119,7 @@ def plasticity(draw: st.DrawFn, *, by_row: bool) -> int:
 @st.composite
 def programs(draw: st.DrawFn, config: DeviceConfig) -> Drawn:
     """A program that fits the configuration."""
-    most = 70 if config.weight_tiles > 300 else 36
+    most = 70 if config.weight_tiles > 300 else 50
     size = st.one_of(st.integers(1, 18), st.integers(1, most))
     inputs, neurons = draw(size), draw(size)
     granules = bool(config.expansion_inputs) and draw(st.booleans())
