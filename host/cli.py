@@ -79,12 +79,17 @@ def train_command(
     verify: Annotated[
         bool, typer.Option("--verify", help="Replay on the other device and compare every bit")
     ] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw what a spiking network has learned")
+    ] = False,
 ) -> None:
     """Train a network, show how it goes, and write what came of it into a folder."""
     with explained():
         experiment = _prepared(config, [device], seed=seed, epochs=epochs)
         _refuse_file(out_dir)
-        outcome, final = _run(experiment, device)
+        if pictures and not experiment.draws:
+            raise ValueError("--pictures must be left out: only spiking networks are drawn")
+        outcome, final = _run(experiment, device, pictures=out_dir if pictures else None)
         write_results(out_dir, experiment, outcome)
         out.print()
         out.print(summary(experiment, outcome))
@@ -135,7 +140,7 @@ def _open(device: str, experiment: Experiment) -> Device:
 
 
 def _run(
-    experiment: Experiment, device: str, *, replay: bool = False
+    experiment: Experiment, device: str, *, replay: bool = False, pictures: Path | None = None
 ) -> tuple[Outcome, dict[Region, NDArray[np.uint16]]]:
     """Train on a device; what came of it, and the device's state at the end."""
     from sim.compare import read_state
@@ -150,6 +155,9 @@ def _run(
         final = read_state(opened)
         if not outcome.interrupted:
             experiment.ask(opened, outcome)
+            if pictures is not None:
+                for path in experiment.pictures(opened, pictures):
+                    out.print(f"drew {path}", soft_wrap=True)
     return outcome, final
 
 

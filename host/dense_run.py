@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from host import data
 from host.data import Dataset
@@ -24,6 +25,8 @@ from hw.isa import Region
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DenseExperiment:
     """See `host.experiment.Experiment`."""
+
+    draws: ClassVar[bool] = False
 
     averaged_epochs = 5
 
@@ -97,6 +100,10 @@ class DenseExperiment:
             inputs = self.dataset.scaling(questions)
             words = list(outcome.weights.values())
             outcome.answers = predict(device, self.network, words, inputs).tolist()
+
+    def pictures(self, device: Device, folder: Path) -> list[Path]:
+        """See `Experiment.pictures`."""
+        return []
 
     def results(self, outcome: Outcome) -> dict[str, Any]:
         """See `Experiment.results`."""

@@ -5,7 +5,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,10 @@ class Experiment(Protocol):
     device_config: of the devices that can carry it out
     epochs, seed: of the run
     averaged_epochs: the test accuracy of the run is the mean over so many epochs, its last ones
+    draws: whether it has pictures
     """
+
+    draws: ClassVar[bool]
 
     @property
     def averaged_epochs(self) -> int: ...
@@ -134,6 +138,9 @@ class Experiment(Protocol):
 
     def ask(self, device: Device, outcome: Outcome) -> None:
         """Put the configuration's questions to what was learned; this loads other programs."""
+
+    def pictures(self, device: Device, folder: Path) -> list[Path]:
+        """Draw what the device has learned, where the run `draws`; it need not stay as it is."""
 
     def results(self, outcome: Outcome) -> dict[str, Any]:
         """The run as plain numbers; what there is none of is None."""

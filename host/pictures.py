@@ -4,6 +4,7 @@ All are PNG at 300 dpi. matplotlib is the extra `pictures`.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def firing_rates(
 
 def spike_raster(
     path: Path,
-    populations: dict[str, tuple[NDArray[np.integer], NDArray[np.integer], int]],
+    populations: Mapping[str, tuple[NDArray[Any], NDArray[Any], int]],
     *,
     steps: int,
     dt: float,

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from host import data
 from host.data import Dataset
 from host.device import Device
 from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
 from host.figures import percent, tally
+from host.spiking.drawing import draw_pictures
 from host.spiking.labels import SILENT
 from host.spiking.network import SpikingNetwork
 from host.spiking.plan import SpikingPlan, make_spiking_plan
@@ -27,6 +29,8 @@ labels of neurons that still move are worth nothing, so there it is that of the 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpikingExperiment:
     """See `host.experiment.Experiment`."""
+
+    draws: ClassVar[bool] = True
 
     config: SpikingRunConfig
     device_config: DeviceConfig
@@ -147,6 +151,13 @@ class SpikingExperiment:
                 used += f", {values['synapses_per_cycle']:.2f} per cycle"
             rows.append(("synapses", used))
         return [*rows, ("saturations", tally(values["saturations"]))]
+
+    def pictures(self, device: Device, folder: Path) -> list[Path]:
+        """Draw what the device has learned: weight maps, firing rates, and a sample's raster.
+
+        The device holds the run's programs and parameters as they were at its end.
+        """
+        return draw_pictures(self.plan, device, folder)
 
 
 def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
