@@ -104,7 +104,7 @@ SIZED_FOR = {
     "gw1n-4x2": "GW1NR-9",
     "ecp5-8x8-spiking": "LFE5U-85F",
     "ecp5-8-spiking": "LFE5U-45F",
-    "gw1n-4-spiking": "GW1NR-9",
+    "gw2a-4-spiking": "GW2A-18",
     "gw2a-4x4": "GW2A-18",
 }
 """The smallest part that a named configuration is meant to fit."""

@@ -393,7 +393,7 @@ CONFIGURATIONS = {
             expansion_inputs=128,
         ),
         DeviceConfig(
-            name="gw1n-4-spiking",
+            name="gw2a-4-spiking",
             family="gowin",
             lanes=4,
             batch_lanes=2,

@@ -87,18 +87,18 @@ def test_networks_that_do_not_fit(network, message):
 
 
 def test_prototypes_fit_a_small_device():
-    small = configuration("gw1n-4-spiking")
+    small = configuration("gw2a-4-spiking")
     compiled = compile_spiking(prototypes(neurons=Neurons(count=64)), small)
     assert compiled.memory.extents()[Region.WEIGHT] == small.weight_tiles * small.lanes**2
-    with pytest.raises(CompileError, match="needs 272 tiles of WEIGHT, gw1n-4-spiking has 256"):
+    with pytest.raises(CompileError, match="needs 272 tiles of WEIGHT, gw2a-4-spiking has 256"):
         compile_spiking(prototypes(neurons=Neurons(count=65)), small)
 
 
 def test_devices_without_what_it_takes():
     with pytest.raises(CompileError, match="ecp5-8x8 leaves out: take one of .*ecp5-8-spiking"):
         compile_spiking(prototypes(), configuration("ecp5-8x8"))
-    with pytest.raises(CompileError, match="granule cells, which gw1n-4-spiking leaves out"):
-        compile_spiking(cerebellum(), configuration("gw1n-4-spiking"))
+    with pytest.raises(CompileError, match="granule cells, which gw2a-4-spiking leaves out"):
+        compile_spiking(cerebellum(), configuration("gw2a-4-spiking"))
     short = replace(CONFIG, program_length=16)
     with pytest.raises(CompileError, match=r"need \d+ instructions, ecp5-8-spiking has 16"):
         compile_spiking(prototypes(), short)

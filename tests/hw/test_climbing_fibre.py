@@ -12,9 +12,9 @@ SEED = 604
 
 BUILDS = {
     "8 lanes": replace(configuration("ecp5-8-spiking"), family="behavioural", weight_tiles=8),
-    "4 lanes": replace(configuration("gw1n-4-spiking"), family="behavioural"),
+    "4 lanes": replace(configuration("gw2a-4-spiking"), family="behavioural"),
     "2 lanes": replace(
-        configuration("gw1n-4-spiking"), family="behavioural", lanes=2, state_rows=300
+        configuration("gw2a-4-spiking"), family="behavioural", lanes=2, state_rows=300
     ),
 }
 

@@ -15,7 +15,7 @@ SMALL = replace(configuration("ecp5-8-spiking"), input_tiles=32, state_rows=120)
 
 CONFIGURATIONS = {
     2: replace(SMALL, lanes=2, family="behavioural"),
-    4: configuration("gw1n-4-spiking").with_family("behavioural"),
+    4: configuration("gw2a-4-spiking").with_family("behavioural"),
     8: replace(SMALL, batch_lanes=8).with_family("behavioural"),
 }
 

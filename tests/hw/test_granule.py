@@ -48,5 +48,5 @@ def test_cycles_of_a_sample() -> None:
 
 
 def test_refuses_a_configuration_without_granule_cells() -> None:
-    with pytest.raises(ValueError, match="expansion_inputs of configuration 'gw1n-4-spiking' must"):
-        GranuleUnit(config=configuration("gw1n-4-spiking"))
+    with pytest.raises(ValueError, match="expansion_inputs of configuration 'gw2a-4-spiking' must"):
+        GranuleUnit(config=configuration("gw2a-4-spiking"))

@@ -12,7 +12,7 @@ SEED = 20281
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize("name", ["ecp5-8-spiking", "gw1n-4-spiking"])
+@pytest.mark.parametrize("name", ["ecp5-8-spiking", "gw2a-4-spiking"])
 def test_equals_golden(name: str) -> None:
     config = configuration(name).with_family("behavioural")
     unit = Integrator(config=config)

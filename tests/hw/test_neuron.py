@@ -12,7 +12,7 @@ from sim.bench.runner import run_bench
 SEED = 51
 
 CONFIGURATIONS = {
-    4: configuration("gw1n-4-spiking").with_family("behavioural"),
+    4: configuration("gw2a-4-spiking").with_family("behavioural"),
     8: replace(configuration("ecp5-8-spiking"), state_rows=200).with_family("behavioural"),
     16: replace(
         configuration("ecp5-8-spiking"), lanes=16, state_rows=160, event_words=2048

@@ -11,7 +11,7 @@ from sim.bench.runner import run_bench
 SEED = 41
 
 CONFIGURATIONS = {
-    4: replace(configuration("gw1n-4-spiking"), event_words=96),
+    4: replace(configuration("gw2a-4-spiking"), event_words=96),
     8: replace(configuration("ecp5-8-spiking"), event_words=104),
 }
 

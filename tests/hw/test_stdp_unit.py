@@ -15,7 +15,7 @@ LONGEST = 4
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize("name", ["ecp5-8-spiking", "gw1n-4-spiking"])
+@pytest.mark.parametrize("name", ["ecp5-8-spiking", "gw2a-4-spiking"])
 def test_equals_golden(name: str) -> None:
     config = configuration(name).with_family("behavioural")
     unit = StdpUnit(config=config)
@@ -45,7 +45,7 @@ def test_equals_golden(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "plain", "euclidean"), [("ecp5-8-spiking", 98, 142), ("gw1n-4-spiking", 97, 137)]
+    ("name", "plain", "euclidean"), [("ecp5-8-spiking", 98, 142), ("gw2a-4-spiking", 97, 137)]
 )
 def test_cycles(name: str, plain: int, euclidean: int) -> None:
     """Of a row of eight vectors of weights."""

@@ -33,7 +33,7 @@ from hw.spiking import (
 )
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8-spiking": 110, "gw1n-4-spiking": 100, "ecp5-8x8-spiking": 12}
+PROGRAMS = {"ecp5-8-spiking": 110, "gw2a-4-spiking": 100, "ecp5-8x8-spiking": 12}
 """Programs drawn for each configuration."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
