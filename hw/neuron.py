@@ -140,9 +140,8 @@ class _Walk:
 
     def __init__(self, m: Module, unit: NeuronUnit):
         self.period = unit.PERIOD
-        self._phase = Signal(range(self.period), init=self.period - 1)
-        self._now: dict[int, Signal] = {}
-        self._m = m
+        # A bit for each cycle of a period: they choose everywhere, and nothing is to be decoded.
+        self._phase = Signal(self.period, init=1 << (self.period - 1))
         instruction = unit.command.instruction
         ages = DONE // self.period + 1
         # Of the tile that began so many periods ago: it is there, the first, the last.
@@ -173,7 +172,7 @@ class _Walk:
         ]
         with m.If(turn):
             m.d.sync += [flag[1:].eq(flag) for flag in flags]
-        m.d.sync += self._phase.eq(Mux(turn, 0, self._phase + 1))
+        m.d.sync += self._phase.eq(self._phase.rotate_left(1))
         search = (instruction.flags & (FireFlag.WINNER | FireFlag.INHIBIT)).any()
         with m.FSM():
             with m.State("IDLE"):
@@ -182,7 +181,7 @@ class _Walk:
                 m.d.sync += [flag[1:].eq(0) for flag in flags]
                 m.d.sync += self._phase.eq(self._phase.init)
                 with m.If(unit.command.start):
-                    m.d.sync += self._phase.eq(0)
+                    m.d.sync += self._phase.eq(1)
                     with m.If(search):
                         m.next = "SEARCH"
                     with m.Else():
@@ -206,13 +205,9 @@ class _Walk:
         m.d.comb += unit.command.done.eq(self.now(DONE) & self.writing(DONE) & self.last(DONE))
         self._ports(m, unit, record)
 
-    def now(self, cycle: int) -> Signal:
+    def now(self, cycle: int) -> Value:
         """Some tile is in its cycle `cycle`, if it is there."""
-        phase = cycle % self.period
-        if phase not in self._now:
-            self._now[phase] = Signal(name=f"phase_{phase}")
-            self._m.d.comb += self._now[phase].eq(self._phase == phase)
-        return self._now[phase]
+        return self._phase[cycle % self.period]
 
     def searching(self, cycle: int) -> Value:
         """The tile in cycle `cycle` is there, in a pass that does not write."""
@@ -258,7 +253,7 @@ class _Common:
     factor: 1 + decay, in the cycle of its word
     whole: the factor was UNITY, in the cycle of its product
     addend: what is added to it where a neuron fires, or in any case
-    bound: what is compared with
+    less: less what is compared with; who is not below 0 then has reached it
     replacement, otherwise: what is written where a lane says so, and where it does not
     """
 
@@ -299,11 +294,12 @@ class _Common:
                 24: C(1, 2),
             },
         )
-        # The sum is above - 1, to be at least the threshold less 1; activity is to be above its.
+        # By how much a neuron is above its threshold, less 1, is to be at least the population's,
+        # less 1. Activity is to be above its own.
         own = walk.now(SPIKES - 1)
         threshold = Mux(own, p[NeuronParameter.THRESHOLD], p[NeuronParameter.ACTIVITY_THRESHOLD])
-        self.bound = Signal(signed(WORD_BITS + 1), reset_less=True)
-        m.d.sync += self.bound.eq(threshold.as_signed() + Mux(own, C(-1, 2), C(1, 2)).as_signed())
+        self.less = Signal(signed(WORD_BITS + 1), reset_less=True)
+        m.d.sync += self.less.eq(~threshold.as_signed() + Cat(C(0, 1), own))
         self.replacement = self._chosen(
             m,
             walk,
@@ -353,7 +349,7 @@ class _Lane:
         self.resting, self.rests = bit("resting"), bit("rests")
         self.spike, self.active, self.elected = bit("spike"), bit("active"), bit("elected")
         with m.If(now(3)):
-            m.d.sync += self.resting.eq(word > 0)
+            m.d.sync += self.resting.eq(~word[-1] & word.any())
         with m.If(now(9)):
             m.d.sync += self.rests.eq(self.resting)
 
@@ -367,7 +363,7 @@ class _Lane:
         m.d.sync += result.eq(x + y)
 
         reached = Signal(name=f"reached_{lane}")
-        m.d.comb += reached.eq(limited >= common.bound)
+        m.d.comb += reached.eq(~(limited + common.less)[-1])
         ragged = unit.command.instruction.rows[: exact_log2(unit.config.lanes)]
         within = ~walk.last(SPIKES) | (ragged == 0) | (ragged > lane)
         there = walk.searching(SPIKES) | walk.writing(SPIKES)
@@ -465,7 +461,7 @@ def _search(
             m.d.comb += at.eq(k)
             m.d.sync += there.eq(candidates & lane.spike)
     m.d.sync += [value.eq(Array(lane.kept for lane in lanes)[at]), place.eq(Cat(at, number))]
-    with m.If(there & (~found | (value > best))):
+    with m.If(there & (~found | (best - value)[-1])):
         m.d.sync += [best.eq(value), best_place.eq(place), found.eq(1)]
     with m.If(unit.command.start):
         m.d.sync += found.eq(0)

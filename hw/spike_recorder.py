@@ -1,6 +1,6 @@
 """Writes down who fires: the numbers of the neurons of a command's spikes, as a list in EVENTS.
 
-    spikes --mask--> [left] --lowest--> tile, lane --[data]-----+
+    spikes --> [tile] --> lowest of its mask --> number --[data]---+
                                                                 +--> EVENTS
     gate + held --> [place] + 1 for each ------------[address]--+
              held --> [count] + 1 for each ----------- at last, at the gate
@@ -22,7 +22,7 @@ assert EVENT_LATENCY == 2
 class SpikeRecorder(wiring.Component):
     """The list of a command: its spikes in order, one a cycle, and then how many it holds.
 
-    A tile of k spikes is taken in the k-th cycle that it is offered in, one without in the first.
+    A tile of k spikes keeps it busy for max(1, k) cycles, in the last of which it takes the next.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class SpikeRecorder(wiring.Component):
     Attributes
     ----------
     READY: cycles from `start` to the first in which a tile can be taken
-    LATENCY: cycles from that in which the last tile is taken to `done`
+    LATENCY: cycles from the last one of the last tile to `done`
     """
 
     READY = EVENT_LATENCY + 2
@@ -95,33 +95,44 @@ class SpikeRecorder(wiring.Component):
                 m.d.sync += [place.eq(self.gate + held), count.eq(held)]
                 m.next = "TAKE"
             with m.State("TAKE"):
-                fires, lane, last = self._lowest(m)
+                fires, neuron, ended = self._take(m)
                 with m.If(fires):
                     m.d.sync += [place.eq(place + 1), count.eq(count + 1), enable.eq(1)]
-                m.d.comb += self.spikes.ready.eq(last)
-                m.d.sync += word.eq(Cat(lane, self.spikes.payload.tile))
-                with m.If(self.spikes.valid & last & self.spikes.payload.last):
+                m.d.sync += word.eq(neuron)
+                with m.If(ended):
                     m.next = "COUNT"
             with m.State("COUNT"):
                 m.d.sync += [place.eq(self.gate), word.eq(count), enable.eq(1), done.eq(1)]
                 m.next = "IDLE"
         return outer
 
-    def _lowest(self, m: Module) -> tuple[Value, Value, Value]:
-        """Whether a neuron fires, the lane of the lowest, and whether it is the tile's last."""
-        lanes = self.config.lanes
-        left, begun = Signal(lanes, reset_less=True), Signal()
-        mask, rest = Signal(lanes), Signal(lanes)
+    def _take(self, m: Module) -> tuple[Value, Value, Value]:
+        """Take tiles. Whether a neuron of the present one fires; its number; whether all is told.
+
+        Whether a tile is taken depends on registers alone, as does the number that is told: units
+        that may be far away need most of a cycle to bring their spikes here.
+        """
+        lanes, payload = self.config.lanes, self.spikes.payload
+        busy, last = Signal(), Signal(reset_less=True)
+        left = Signal(lanes, reset_less=True)
+        tile = Signal.like(payload.tile, name="tile", reset_less=True)
+        rest = Cat(left[k] & left[:k].any() for k in range(lanes))
         lane = Signal(exact_log2(lanes))
-        m.d.comb += [
-            mask.eq(Mux(begun, left, self.spikes.payload.mask)),
-            rest.eq(mask & (mask - 1)),
-        ]
         for k in reversed(range(lanes)):
-            with m.If(mask[k]):
+            with m.If(left[k]):
                 m.d.comb += lane.eq(k)
-        last = ~rest.any()
+
+        through = ~rest.any()
+        m.d.comb += self.spikes.ready.eq(~busy | (through & ~last))
         m.d.sync += left.eq(rest)
-        with m.If(self.spikes.valid):
-            m.d.sync += begun.eq(~last)
-        return self.spikes.valid & mask.any(), lane, last
+        with m.If(self.spikes.ready):
+            m.d.sync += [
+                busy.eq(self.spikes.valid),
+                left.eq(payload.mask),
+                tile.eq(payload.tile),
+                last.eq(payload.last),
+            ]
+        ended = busy & through & last
+        with m.If(ended):
+            m.d.sync += busy.eq(0)
+        return busy & left.any(), Cat(lane, tile), ended

@@ -27,7 +27,15 @@ from hw.spiking import (
     Variable,
 )
 from hw.spiking_ports import STATE_LATENCY, Command, EventRead, StateRead
-from hw.synapse_lane import LATE, SUM, SYNAPSE_MODE, WEIGHT, WRITE, SynapseLane
+from hw.synapse_lane import (
+    LATE,
+    SUM,
+    SYNAPSE_MODE,
+    WEIGHT,
+    WRITE,
+    Subtrahend,
+    SynapseLane,
+)
 from hw.synapse_walk import SynapseWalk
 from hw.synaptic_scaling import RowFactor, empty_cycles, factor_cycles
 from hw.tile_memory import TileRead, TileWrite
@@ -96,7 +104,7 @@ class StdpUnit(wiring.Component):
         line = Line(m, 1)
         self._at = {
             name: Kept(line, getattr(walk, name), 0, name, reset=True)
-            for name in ("read", "ends", "final", "moves", "announces")
+            for name in ("read", "ends", "moves", "announces")
         }
         self._index = Kept(line, walk.index, 0, "index")
         self._decode(m)
@@ -126,6 +134,8 @@ class StdpUnit(wiring.Component):
         scales, mode = instruction.opcode == Opcode.SCALE, self._mode
         to_upper, to_lower = flag(PlasticityFlag.TO_UPPER), flag(PlasticityFlag.TO_LOWER)
         by_row, own = flag(PlasticityFlag.BY_ROW), flag(PlasticityFlag.OWN_COEFFICIENT)
+        difference = flag(PlasticityFlag.DIFFERENCE)
+        weight = Mux(to_upper | to_lower, Subtrahend.EARLY, Subtrahend.LATE)
         length = Mux(self._by_row, instruction.columns, instruction.rows)
         rest = length[: exact_log2(self.config.lanes)]
         m.d.sync += [
@@ -134,7 +144,9 @@ class StdpUnit(wiring.Component):
             self._listed.eq(~scales | flag(ScaleFlag.LISTED)),
             self._own.eq(~scales & by_row & own),
             mode.soft.eq(~scales & (to_upper | to_lower)),
-            mode.difference.eq(~scales & flag(PlasticityFlag.DIFFERENCE)),
+            mode.subtrahend.eq(
+                Mux(scales, Subtrahend.LATE_ADDED, Mux(difference, weight, Subtrahend.NOTHING))
+            ),
             mode.to_upper.eq(~scales & to_upper),
             mode.euclidean.eq(flag(ScaleFlag.EUCLIDEAN)),
             mode.norm.eq(self._norm),
@@ -179,7 +191,8 @@ class StdpUnit(wiring.Component):
         reads = self._when(at["read"], before) & ~self._scales
         announces = self._when(at["announces"], before)
         moves = self._when(at["moves"], before)
-        group = Kept(line, walk.group, -SynapseWalk.GROUP_LEAD, "group")
+        groups = walk.group[: bits_for((self.config.state_rows - 1) // POPULATION_ROWS)]
+        group = Kept(line, groups, -SynapseWalk.GROUP_LEAD, "group")
         variable = Const(Variable.COEFFICIENT, bits_for(POPULATION_ROWS - 1))
         coefficient = Cat(variable, self._when(group, before))
         enable, row = Signal(name="reads_state"), Signal.like(port.row, name="row")
@@ -264,5 +277,7 @@ class StdpUnit(wiring.Component):
             m.d.sync += self._norm.eq(0)
         with m.Elif(ready):
             m.d.sync += self._norm.eq(1)
-        ended = at["read"].at(WRITE) & at["final"].at(WRITE) & ~self._scales
+        # Vectors of PLASTICITY follow each other, with an announcement between them at most.
+        follows = at["read"].at(WRITE - 1) | at["read"].at(WRITE - 2)
+        ended = at["read"].at(WRITE) & ~follows & ~self._scales
         m.d.comb += self.command.done.eq(walk.empty | ended | (ready & walk.outermost))

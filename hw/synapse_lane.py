@@ -11,6 +11,8 @@ has nothing to do: u comes later then, as long as its product would take, and go
 one, which also scales weights and squares them.
 """
 
+from enum import IntEnum
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -23,10 +25,23 @@ from hw.spiking import SCALE_FRACTION_BITS
 from hw.tile_memory import TileMemory
 from hw.update_schedule import Kept, Line
 
+
+class Subtrahend(IntEnum):
+    """What is subtracted from the trace for u."""
+
+    NOTHING = 0
+    LATE_ADDED = 1
+    """-w in cycle LATE, so that u = w: of SCALE, which has no trace. NOTHING but for bit 0."""
+    EARLY = 2
+    """w in cycle WEIGHT."""
+    LATE = 3
+    """w in cycle LATE."""
+
+
 SYNAPSE_MODE = data.StructLayout(
     {
-        **dict.fromkeys(("soft", "difference", "to_upper"), 1),
-        **dict.fromkeys(("norm", "euclidean", "scaling"), 1),
+        **dict.fromkeys(("soft", "to_upper", "norm", "euclidean", "scaling"), 1),
+        "subtrahend": Subtrahend,
     }
 )
 """What lanes do: PLASTICITY as its flags say, or one of the passes of SCALE over a row: the first
@@ -116,28 +131,44 @@ class SynapseLane(wiring.Component):
 
     def _operand(self, m: Module, weight: Kept) -> Value:
         """u at FIRST, in mode `soft`, or at SECOND; the weight itself in SCALE, 0 where `off`."""
-        mode = self.mode
-        scales = mode.norm | mode.scaling
-        there = Mux(mode.soft, weight.at(WEIGHT), weight.at(LATE))
-        addend = Mux(mode.difference, ~there, Mux(scales & ~self.off, there, 0))
+        early, late = weight.at(WEIGHT), weight.at(LATE)
+        which = Value.cast(self.mode.subtrahend)
+        used = which & Cat(~self.off, 1)
+        addend = Signal(signed(WORD_BITS), name="addend")
+        with m.Switch(used):
+            with m.Case(Subtrahend.LATE_ADDED):
+                m.d.comb += addend.eq(late)
+            with m.Case(Subtrahend.EARLY):
+                m.d.comb += addend.eq(~early)
+            with m.Case(Subtrahend.LATE):
+                m.d.comb += addend.eq(~late)
         difference = Signal(signed(WORD_BITS + 1), name="difference", reset_less=True)
-        trace = Mux(scales, 0, self.trace)
-        m.d.sync += difference.eq(trace + addend[:WORD_BITS].as_signed() + mode.difference)
+        trace = Mux(self.mode.norm | self.mode.scaling, 0, self.trace)
+        m.d.sync += difference.eq(trace + addend + which[1])
         return limited(difference)[0]
 
     def _factor(self, m: Module, weight: Kept) -> Value:
-        """What the second multiplier multiplies by, at SECOND."""
+        """What the second multiplier multiplies by, at SECOND: k, m, w, or the sign of w.
+
+        Chosen by two bits a lane, so that a bit of it is a function of four.
+        """
         mode = self.mode
         late = weight.at(LATE)
         flipped = Mux(mode.to_upper, ~late, late)[:WORD_BITS].as_signed()
         distance = Signal(signed(WORD_BITS + 1), name="distance", reset_less=True)
         m.d.sync += distance.eq(flipped + self.bound + 1)
-        margin = Mux(distance[-2], WORD_MAX, distance[:WORD_BITS])
-        margin = Mux(distance[-1], 0, margin)
-        sign = Mux(distance[-1], -1, 1)
-        magnitude = Mux(mode.euclidean, distance[:WORD_BITS].as_signed(), sign)
-        factor = Mux(mode.soft, margin.as_signed(), self.coefficient)
-        return Mux(mode.norm, magnitude, factor)[:WORD_BITS].as_signed()
+        negative, large = distance[-1], distance[-2]
+        constant, high = Signal(name="constant"), Signal(name="high")
+        # Of m: 0 or the largest word; of the sign: -1, or 0 and then 1 in the lowest bit.
+        beyond = mode.soft & (negative | large)
+        m.d.comb += [
+            constant.eq(beyond | (mode.norm & ~mode.euclidean)),
+            high.eq(Mux(constant, negative ^ mode.soft, mode.soft | mode.norm)),
+        ]
+        limits = high.replicate(WORD_BITS)
+        limits = Cat(high | mode.norm, limits[1:-1], high & mode.norm)
+        chosen = Mux(high, distance[:WORD_BITS], self.coefficient)
+        return Mux(constant, limits, chosen)[:WORD_BITS].as_signed()
 
     def _move(self, m: Module, weight: Kept, change: Value) -> None:
         """From the change to the new weight."""

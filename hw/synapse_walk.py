@@ -44,7 +44,7 @@ class SynapseWalk(wiring.Component):
     outermost: while a walk has stopped: there are no more lines
     read: a vector is read in this cycle, of `tile` at `index`
     moves: it is not the first one of its line
-    ends, final: it is the last one of its line, of all lines
+    ends: it is the last one of its line
     announces: the cycle before a line; `index` is that of the line
     group: with `announces`, which L lines the line belongs to; `GROUP_LEAD` cycles before it
     """
@@ -78,7 +78,6 @@ class SynapseWalk(wiring.Component):
                 "index": Out(range(config.lanes)),
                 "moves": Out(1),
                 "ends": Out(1),
-                "final": Out(1),
                 "announces": Out(1),
                 "group": Out(self.line_bits - exact_log2(config.lanes)),
             }
@@ -87,18 +86,16 @@ class SynapseWalk(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         line = Line(m, 1)
-        asks, entry, slot = self._slots(m)
-        number = self._look_up(m, line, asks, entry, slot["read"] | slot["announces"])
-        at = {name: Kept(line, flag, 0, name, reset=True) for name, flag in slot.items()}
-        self._locate(m, line, number, at)
-        m.d.comb += [
-            getattr(self, name).eq(at[name].at(self.READ))
-            for name in ("read", "moves", "ends", "final", "announces")
-        ]
+        asks, entry, ends = self._slots(m)
+        number = self._look_up(m, line, asks, entry)
+        self._locate(m, line, number, ends)
         return m
 
-    def _slots(self, m: Module) -> tuple[Value, Value, dict[str, Value]]:
-        """A vector, or the announcement of a line, in every cycle in which there can be one."""
+    def _slots(self, m: Module) -> tuple[Value, Value, Value]:
+        """A vector, or the announcement of a line, in every cycle in which there can be one.
+
+        Returns when entry 0 is looked up, the entry, and whether a vector is its line's last one.
+        """
         instruction = self.instruction
         lanes = exact_log2(self.config.lanes)
         self._count = count = Signal(self.line_bits, name="count")
@@ -106,53 +103,39 @@ class SynapseWalk(wiring.Component):
         self._span = span = Signal(self.tile_bits, name="span")
         self._left = left = Signal.like(span, name="left")
         asks, self._walks = Signal(name="asks"), Signal(name="walks")
-        fresh, moves = Signal(name="fresh"), Signal(name="begun")
-        read, ends, announces = Signal(name="reads"), Signal(name="ending"), Signal(name="opening")
+        fresh, ends = Signal(name="fresh"), Signal(name="ending")
         m.d.comb += [
-            announces.eq(self._walks & fresh & self.announced),
-            read.eq(self._walks & ~announces),
-            ends.eq(~left.any()),
+            ends.eq(self._walks & ~left.any() & ~(fresh & self.announced)),
             self.outermost.eq(entry == count),
         ]
         m.d.sync += asks.eq(self.start)
         length = Mux(self.by_row, instruction.columns, instruction.rows)
         with m.If(self.start):
-            m.d.sync += [entry.eq(0), fresh.eq(1), moves.eq(0)]
+            m.d.sync += [entry.eq(0), fresh.eq(1)]
         with m.If(asks):
             m.d.sync += [entry.eq(1), span.eq((length - 1) >> lanes)]
         with m.If(self._walks):
-            m.d.sync += fresh.eq(0)
-        with m.If(read):
-            m.d.sync += [left.eq(left - 1), moves.eq(1)]
+            m.d.sync += fresh.eq(ends)
             with m.If(ends):
-                m.d.sync += [left.eq(span), fresh.eq(1), moves.eq(0)]
-                m.d.sync += self._walks.eq(~self.alone & ~self.outermost)
+                m.d.sync += [left.eq(span), self._walks.eq(~self.alone & ~self.outermost)]
+            with m.Elif(~(fresh & self.announced)):
+                m.d.sync += left.eq(left - 1)
         with m.If(self.proceed):
             m.d.sync += self._walks.eq(1)
-        with m.If(Mux(self.alone, self.proceed & ~self.again, read & ends)):
+        with m.If(Mux(self.alone, self.proceed & ~self.again, ends)):
             m.d.sync += entry.eq(entry + 1)
-        slot = {
-            "read": read,
-            "moves": moves,
-            "ends": ends,
-            "final": ends & self.outermost,
-            "announces": announces,
-            "opens": self._walks & fresh,
-        }
-        return asks, entry, slot
+        return asks, entry, ends
 
-    def _look_up(
-        self, m: Module, line: Line, asks: Value, entry: Value, looks: Value
-    ) -> Value:
+    def _look_up(self, m: Module, line: Line, asks: Value, entry: Value) -> Value:
         """The number of the line at WORD: the list's entry; entry 0 is how many there are."""
         instruction = self.instruction
         place = Signal(max(self.line_bits, len(self.event_read.address)), name="place")
         m.d.sync += place.eq(Mux(self.listed, instruction.gate, -1) + entry)
         asked = Kept(line, asks, 0, "asked", reset=True)
-        looked = Kept(line, looks, 0, "looked", reset=True)
+        self._slot = Kept(line, self._walks, 0, "slot", reset=True)
         answered, counted = asked.at(self.WORD), asked.at(self.WORD + 1)
         m.d.comb += [
-            self.event_read.enable.eq((asked.at(1) | looked.at(1)) & self.listed),
+            self.event_read.enable.eq((asked.at(1) | self._slot.at(1)) & self.listed),
             self.event_read.address.eq(place),
             self.empty.eq(counted & ~self._count.any()),
         ]
@@ -163,7 +146,7 @@ class SynapseWalk(wiring.Component):
         # A walk without a list stops behind each line, so that `place` stays.
         return Mux(self.listed, self.event_read.data, place)[: self.line_bits]
 
-    def _locate(self, m: Module, line: Line, number: Value, at: dict[str, Kept]) -> None:
+    def _locate(self, m: Module, line: Line, number: Value, ends: Value) -> None:
         """The tile and the index of each vector at READ."""
         instruction = self.instruction
         lanes = exact_log2(self.config.lanes)
@@ -181,12 +164,20 @@ class SynapseWalk(wiring.Component):
             self.group.eq(number[lanes:]),
         ]
         before = self.READ - 1
+        slot = self._slot.at(before)
+        last = Kept(line, ends, 0, "ends", reset=True).at(before)
         index = Kept(line, number[:lanes], self.WORD, "index").at(before)
-        opens, moves = at["opens"].at(before), at["moves"].at(before) & at["read"].at(before)
-        with m.If(opens):
+        opens, begun = Signal(name="opens", init=1), Signal(name="begun")
+        reads = Signal(name="reads")
+        m.d.comb += reads.eq(slot & ~(opens & self.announced))
+        m.d.sync += [self.read.eq(reads), self.announces.eq(slot & ~reads)]
+        m.d.sync += [self.moves.eq(begun), self.ends.eq(last)]
+        with m.If(slot):
+            m.d.sync += [opens.eq(last), begun.eq(reads & ~last)]
+        with m.If(slot & opens):
             m.d.sync += [
                 self.tile.eq(instruction.left_base + multiplier.product[: self.tile_bits]),
                 self.index.eq(index),
             ]
-        with m.Elif(moves):
+        with m.Elif(reads & begun):
             m.d.sync += self.tile.eq(self.tile + Mux(self.by_row, 1, stride))
