@@ -497,8 +497,8 @@ async def random_commands(dut: Any) -> None:
             await bench.play(scene, Opcode(int(bench.random.choice(bench.opcodes))))
     cocotb.log.info("ran %s, of which changed something %s", bench.ran, bench.changed)
     cocotb.log.info("counted %s", bench.counted)
-    # Half of each kind have something to do, and all that is counted occurs.
-    assert all(2 * bench.changed[o.name] >= bench.ran[o.name] > 0 for o in bench.opcodes)
+    # Of each kind at least a quarter has something to do, and all that is counted occurs.
+    assert all(4 * bench.changed[o.name] >= bench.ran[o.name] > 0 for o in bench.opcodes)
     assert all(bench.counted[name] for name in Counted._fields)
 
 
