@@ -21,10 +21,13 @@ TILES = (
 def used_bits(config: DeviceConfig) -> dict[str, int]:
     """How many of a field's bits, from the lowest, a device of this configuration looks at.
 
-    A length is at most `max_depth`: every one of a network is that of some dot product. A tile is
-    one of the largest memory's, or a row of STATE. The bits above are taken for 0.
+    A length is at most `max_depth`: every one of a network is that of some dot product; or it is
+    that of a vector in STATE, or the steps of a REPEAT. A tile is one of the largest memory's, or a
+    row of STATE. The bits above are taken for 0.
     """
     length = max(config.max_depth, config.max_outputs, config.program_length).bit_length()
+    if config.spiking:
+        length = WORD_BITS
     tile = (max(config.state_rows, *region_tiles(config).values()) - 1).bit_length()
     flags = {} if config.spiking else {"flags": 0}
     narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
