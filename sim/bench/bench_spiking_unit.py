@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import DeviceConfig, region_words
-from hw.isa import SPIKING_OPCODES, Instruction, Opcode, Region
+from hw.isa import FIELDS, SPIKING_OPCODES, Instruction, Opcode, Region
 from hw.layout import tiles
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
 from hw.spiking import (
@@ -29,7 +29,6 @@ from hw.spiking import (
     FireFlag,
     NeuronParameter,
     PlasticityFlag,
-    ScaleFlag,
     Variable,
 )
 from hw.spiking_unit import SpikingUnit
@@ -44,6 +43,7 @@ Image = NDArray[np.int16]
 
 CORNERS = np.array([WORD_MIN, WORD_MIN + 1, -1, 0, 1, WORD_MAX])
 LFSR_BITS = 32
+FLAG_BITS = next(f.width for f in FIELDS if f.name == "flags")
 MOST_NEURONS = 70
 MOST_SCALE_SHIFT = 31
 LIMIT = 100_000
@@ -145,7 +145,7 @@ class Bench:
 
     def scene(self) -> Scene:
         """A network at random places, in memories of noise."""
-        config, random = self.config, self.random
+        config = self.config
         for image in self.images.values():
             for row in image:
                 row[:] = self.noise(len(row))
@@ -182,12 +182,18 @@ class Bench:
             weight_base=self.some(0, config.weight_tiles - height),
             weight_stride=stride,
         )
-        events = self.images[Region.EVENTS].reshape(-1)
+        events = self.flat(Region.EVENTS)
         for base, neurons in ((scene.input_list, inputs), (scene.output_list, outputs)):
-            fired = np.flatnonzero(random.random(neurons) < random.choice([0.1, 0.5, 1]))
-            events[base : base + 1 + len(fired)] = [len(fired), *fired]
+            words = self.listed(neurons)
+            events[base : base + len(words)] = words
         events[scene.added_list] = 0
         return scene
+
+    def listed(self, neurons: int) -> list[int]:
+        """A list of spikes of so many neurons."""
+        share = self.random.choice([0.1, 0.5, 1])
+        fired = np.flatnonzero(self.random.random(neurons) < share).tolist()
+        return [len(fired), *fired]
 
     def _placed(self, heights: list[int], room: int) -> list[int]:
         """Places of pieces in any order, with what is left between them."""
@@ -217,7 +223,14 @@ class Bench:
         fields = draws[opcode](scene)
         if opcode == Opcode.ENCODE and fields["flags"] & EncodeFlag.EACH_STEP:
             step = self._sample(scene, fields)
-        return Instruction(opcode=opcode, right_depth=scene.parameters, **fields), step
+        # What a command has no use for must not matter.
+        unused = {f.name: self.some(0, (1 << f.width) - 1) for f in FIELDS if f.name != "opcode"}
+        used = {"right_depth": scene.parameters, **fields}
+        return Instruction(opcode=opcode, **{**unused, **used}), step
+
+    def flags(self) -> int:
+        """Any, also those that there are not."""
+        return int(self.random.integers(0, 1 << FLAG_BITS))
 
     def _population(self, scene: Scene, *, outputs: bool) -> dict[str, int]:
         return {
@@ -229,8 +242,8 @@ class Bench:
         return {"left_base": scene.weight_base, "left_inner": scene.weight_stride}
 
     def _reset(self, scene: Scene) -> dict[str, int]:
-        flags = self.some(0, (1 << len(Variable)) - 1)
-        return {**self._population(scene, outputs=self.random.random() < 0.5), "flags": flags}
+        outputs = self.random.random() < 0.5
+        return {**self._population(scene, outputs=outputs), "flags": self.flags()}
 
     def _encode(self, scene: Scene) -> dict[str, int]:
         last = self.config.input_tiles - tiles(scene.inputs, self.lanes)
@@ -241,7 +254,7 @@ class Bench:
             "gate": scene.input_list,
             "activation": self.some(0, max(Encoding)),
             "shift": self.some(0, 63) if self.random.random() < 0.3 else self.some(0, 15),
-            "flags": self.some(0, sum(EncodeFlag)),
+            "flags": self.flags(),
         }
 
     def _sample(self, scene: Scene, fields: dict[str, int]) -> int:
@@ -277,7 +290,7 @@ class Bench:
         }
 
     def _fire(self, scene: Scene) -> dict[str, int]:
-        flags = self.some(0, sum(FireFlag))
+        flags = self.flags()
         full = scene.added + scene.outputs > 3 * scene.outputs
         if full:
             flags &= ~FireFlag.APPEND
@@ -297,7 +310,7 @@ class Bench:
         }
 
     def _plasticity(self, scene: Scene) -> dict[str, int]:
-        flags = self.some(0, sum(PlasticityFlag))
+        flags = self.flags()
         by_row = flags & PlasticityFlag.BY_ROW
         population = scene.input_base if by_row else scene.output_base
         vector = {"right_base": population + Variable.TRACE, "leak_shift": 3}
@@ -319,7 +332,7 @@ class Bench:
             "columns": scene.inputs,
             "gate": scene.output_list,
             "shift": self.some(0, MOST_SCALE_SHIFT),
-            "flags": self.some(0, sum(ScaleFlag)),
+            "flags": self.flags(),
         }
 
     # Memories
@@ -460,6 +473,8 @@ class Bench:
         if self.random.random() < 0.2:
             # The other buffers come to the front.
             self.loader.release()
+        if opcode in (Opcode.INTEGRATE, Opcode.PLASTICITY) and self.random.random() < 0.4:
+            await self.write(Region.EVENTS, scene.input_list, self.listed(scene.inputs))
         i, step = self.command(scene, opcode)
         if opcode == Opcode.CLIMB:
             await self.put_label(i)
