@@ -485,7 +485,9 @@ class Bench:
     @property
     def opcodes(self) -> list[Opcode]:
         """The commands of this configuration."""
-        left_out = () if self.config.expansion_inputs else (Opcode.EXPAND,)
+        left_out = {Opcode.RESPOND}
+        if not self.config.expansion_inputs:
+            left_out.add(Opcode.EXPAND)
         return [opcode for opcode in SPIKING_OPCODES if opcode not in left_out]
 
 
