@@ -43,7 +43,7 @@ RECORDED = (Opcode.ENCODE, Opcode.EXPAND, Opcode.FIRE, Opcode.CLIMB)
 
 
 class SpikingUnit(wiring.Component):
-    """Executes SPIKING_OPCODES but RESPOND, to the bit as sim.golden.spiking, and holds STATE and EVENTS.
+    """Executes SPIKING_OPCODES but RESPOND, as sim.golden.spiking does, and holds STATE and EVENTS.
 
     It is busy for ceil(PARAMETER_WORDS / L) + OVERHEAD cycles with the parameters, and then until
     the command's unit and the recorder, which starts with the parameters, are both done.
