@@ -46,9 +46,11 @@ test-placement: setup ## place and route a whole board
 test-all: setup ## run also the tests that take minutes each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 -m ''
 
-bench: setup ## measure speed, utilisation and resources into build/bench.json
+bench: setup ## measure speed and utilisation into build/bench.json, and record what docs tell
 	@mkdir -p build
 	$(BIN)/synaptile bench --out build/bench.json
+	$(BIN)/python -m host.benchmarks.record
+	$(BIN)/python docs/generate.py
 
 boards: setup ## place and route every board with SEEDS placements each, which takes hours
 	-for board in $(BOARDS); do $(BIN)/synaptile synth $$board --seeds $(SEEDS) --jobs $(JOBS); done

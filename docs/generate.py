@@ -1,24 +1,29 @@
 """Writes what the documentation takes from declarations.
 
 `docs/commands.md` is the reference of commands, registers and packets, from `hw/isa.py`. The first
-table of `docs/boards.md` lists `boards/catalogue/`, the second one tells what is recorded of placed
-boards in `docs/boards.json`. Run `make docs` after a change of these; a test compares the pages.
+table of `docs/boards.md` lists `boards/catalogue/`; the second one tells what boards train, from
+the cycles in `docs/cycles.json` and the compiler; the third one what is recorded of placed boards
+in `docs/boards.json`. Run `make docs` after a change of these; a test compares the pages.
 """
 
 import ast
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from boards.board import board, names
+from boards.board import Board, board, names
 from boards.record import recorded
+from host.benchmarks.boards import array_rate, largest, line_rate, workload_of
+from host.benchmarks.record import recorded as recorded_cycles
+from host.benchmarks.workload import Workload, shape
 from hw import isa, spiking
 
 BOARDS = Path(__file__).with_name("boards.md")
 BOARD_COLUMNS = ("board", "", "price", "configuration", "device, MHz", "serial line, baud")
+TRAINED_COLUMNS = ("board", "trains", "array, samples/s", "line, samples/s", "largest 64-H-10")
 PLACED_COLUMNS = (
     *("board", "part", "cells", "memories", "multipliers"),
     *("fmax, MHz", "of placements", "clock, MHz", "slack, ns"),
@@ -107,12 +112,29 @@ def boards_page() -> str:
     ]
     record = recorded()
     placed = [placement(name, record[name]) for name, _ in boards if name in record]
+    cycles = recorded_cycles()
+    trained = [training(name, found, cycles) for name, found in boards]
+    tables = ((BOARD_COLUMNS, rows), (TRAINED_COLUMNS, trained), (PLACED_COLUMNS, placed))
     lines = BOARDS.read_text().splitlines()
-    for columns, content in ((BOARD_COLUMNS, rows), (PLACED_COLUMNS, placed)):
+    for columns, content in tables:
         made = table(columns, content)
         first = lines.index(made[0])
         lines[first : lines.index("", first)] = made
     return "\n".join(lines) + "\n"
+
+
+def training(name: str, found: Board, cycles: Mapping[str, int]) -> tuple[object, ...]:
+    """A board's row; `cycles` are of a training step, by a workload's title."""
+    workload, most = workload_of(found), largest(found.config)
+    taken = cycles.get(workload.title)
+    array = f"{array_rate(found, workload, taken):,.0f}" if taken else "not measured"
+    line = f"{line_rate(found, workload):,.0f}"
+    return (name, in_batches(workload), array, line, in_batches(most) if most else "none")
+
+
+def in_batches(workload: Workload) -> str:
+    """Such as '64-32-10, batch 32'."""
+    return f"{shape(workload.network)}, batch {workload.batch}"
 
 
 def placement(name: str, figures: dict[str, Any]) -> tuple[object, ...]:

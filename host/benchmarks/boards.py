@@ -1,5 +1,6 @@
-"""How fast each board trains: bound by its array at its clock, and by its serial line."""
+"""How fast each board trains, bound by its array and by its serial line, and what fits it."""
 
+from bisect import bisect_left
 from typing import Any
 
 from boards.board import Board, board, names
@@ -9,23 +10,51 @@ from host.benchmarks.workload import DIGITS, Workload, classifier
 from host.compiler import CompileError
 from host.network import dense
 from host.serial_device import BITS_PER_BYTE
+from hw.config import DeviceConfig
 from hw.layout import tiles
 
 BATCHES = (32, 16, 8)
+SMALLER_BATCHES = (4, 2, 1)
+"""What only the largest network of a board is trained in."""
 
 
 def workload_of(found: Board) -> Workload:
     """Digits in the largest batch that the board has room for, or what every board has room for."""
-    config = found.config
-    digits = dense(DIGITS) if config.cross_entropy else classifier(*DIGITS)
     for batch in BATCHES:
-        workload = Workload(config=config, network=digits, batch=batch)
-        try:
-            workload.compiled()
-        except CompileError:
-            continue
-        return workload
-    return Workload(config=config, network=classifier(*SMALL), batch=SMALL_BATCH)
+        workload = on_digits(found.config, DIGITS[1], batch)
+        if fits(workload):
+            return workload
+    return Workload(config=found.config, network=classifier(*SMALL), batch=SMALL_BATCH)
+
+
+def largest(config: DeviceConfig) -> Workload | None:
+    """Digits with the most hidden neurons that fit, in the largest batch that fits with them."""
+    widths = {batch: widest(config, batch) for batch in BATCHES + SMALLER_BATCHES}
+    batch = max(widths, key=lambda batch: (widths[batch], batch))
+    return on_digits(config, widths[batch], batch) if widths[batch] else None
+
+
+def widest(config: DeviceConfig, batch: int) -> int:
+    """The most hidden neurons that fit with digits in batches of a size, 0 where none do."""
+    # Each takes a row of a tile at least. What fits with one more fits with one less.
+    hidden = range(1, config.weight_tiles * config.lanes + 1)
+    return bisect_left(hidden, True, key=lambda h: not fits(on_digits(config, h, batch)))
+
+
+def on_digits(config: DeviceConfig, hidden: int, batch: int) -> Workload:
+    """Digits with so many hidden neurons, by cross-entropy where there is that."""
+    sizes = (DIGITS[0], hidden, DIGITS[-1])
+    network = dense(sizes) if config.cross_entropy else classifier(*sizes)
+    return Workload(config=config, network=network, batch=batch)
+
+
+def fits(workload: Workload) -> bool:
+    """Whether its device has room for a workload."""
+    try:
+        workload.compiled()
+    except CompileError:
+        return False
+    return True
 
 
 def line_bytes(workload: Workload) -> int:
@@ -33,6 +62,16 @@ def line_bytes(workload: Workload) -> int:
     network = workload.network
     samples = workload.batch * (network.sizes[0] + network.target_width)
     return samples + tiles(samples, workload.config.frame_payload) * FRAME_BYTES
+
+
+def array_rate(found: Board, workload: Workload, cycles: int) -> float:
+    """Samples a second at a board's clock from the cycles of a training step."""
+    return workload.batch * float(found.hertz) / cycles
+
+
+def line_rate(found: Board, workload: Workload) -> float:
+    """Samples a second over a board's serial line."""
+    return workload.batch * found.baud / BITS_PER_BYTE / line_bytes(workload)
 
 
 def on_boards(measure: Measure, peers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -56,8 +95,7 @@ def row(name: str, workload: Workload, cycles: int, peers: list[dict[str, Any]])
     trains at the smaller one.
     """
     found = board(name)
-    compute = workload.batch * float(found.hertz) / cycles
-    line = workload.batch * found.baud / BITS_PER_BYTE / line_bytes(workload)
+    compute, line = array_rate(found, workload, cycles), line_rate(found, workload)
     same = workload.network.sizes == DIGITS
     return {
         "board": name,

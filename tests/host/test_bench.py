@@ -1,14 +1,15 @@
 """The benchmark: its formulas by hand, its peers against float64, and what it writes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from boards.board import board
+from boards.board import board, names
 from host import bench
-from host.benchmarks import boards, cycles, peers, speed
+from host.benchmarks import boards, cycles, peers, record, speed
 from host.benchmarks.report import Report
 from host.benchmarks.workload import (
     BATCH,
@@ -22,8 +23,11 @@ from host.benchmarks.workload import (
     training_data,
     utilisation,
 )
+from host.compiler import CompileError
 from host.network import dense
 from host.program import Mode
+from host.run import prepare
+from host.run_config import RunConfig
 from host.statistics import useful_macs
 from hw.config import CONFIGURATIONS, configuration
 from hw.link_executor import RequestExecutor
@@ -85,6 +89,56 @@ def test_samples_a_second_of_boards_by_hand():
     assert large == Workload(config=ECP5, network=dense(DIGITS))
     row = boards.row("ulx3s_85f", large, 3200, found)
     assert row["ratios"] == {"numpy": pytest.approx(row["compute"] / 5e5)}
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_largest_network_of_a_board_is_one_that_runs(name):
+    config = board(name).config
+    most = boards.largest(config)
+    hidden, batch = most.network.sizes[1], most.batch
+    prepare(digits_run(config, hidden, batch))
+    with pytest.raises(CompileError):
+        prepare(digits_run(config, hidden, 2 * batch))
+    with pytest.raises(CompileError, match="tiles of WEIGHT"):
+        prepare(digits_run(config, hidden + 1, 1))
+
+
+def digits_run(config, hidden, batch):
+    """A whole run of digits, with the programs for what is left of batches and for the test."""
+    layers = [{"units": hidden, "activation": "relu"}, {"units": 10}]
+    training = {"batch_size": batch, "momentum": 0.9 if config.momentum else 0, "epochs": 1}
+    return RunConfig.model_validate(
+        {
+            "data": {"name": "digits", "scaling": 16},
+            "network": {
+                "layers": layers,
+                "loss": "cross_entropy" if config.cross_entropy else "mse",
+            },
+            "training": training,
+            "device": {"configuration": config.name},
+        }
+    )
+
+
+def test_a_device_without_room_for_digits_has_no_largest_network():
+    assert boards.largest(replace(ECP5, input_tiles=8)) is None
+    # 64 inputs and a bias are 9 tiles wide, 8 neurons 1 high, and the 10 outputs take 2 x 2.
+    by_hand = replace(ECP5, weight_tiles=9 + 4, input_tiles=9 + 9)
+    assert boards.largest(by_hand) == boards.on_digits(by_hand, 8, 16)
+
+
+def test_the_cycles_of_boards_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RECORD", tmp_path / "cycles.json")
+    assert record.recorded() == {}
+    written = tmp_path / "bench.json"
+    for cycles_found in (1000, 900):
+        row = {"board": "icebreaker", "title": "4-3", "cycles": cycles_found}
+        written.write_text(json.dumps({"sections": {"boards": [row]}}))
+        assert record.record(written) == record.recorded() == {"4-3": cycles_found}
+    written.write_text(json.dumps({"sections": {"boards": []}}))
+    with pytest.raises(ValueError, match="without --quick"):
+        record.record(written)
+    assert record.recorded() == {"4-3": 900}
 
 
 def test_commands_are_named_by_layer():
@@ -238,6 +292,9 @@ def test_the_report_is_printed_and_written(tmp_path):
     by_command = {row["command"]: row["array"] for row in step["commands"]}
     assert by_command["FORWARD of layer 1"] == 4 * 4 * 65 and by_command["control"] == 0
 
+    told = record.recorded()[workload.title]
+    assert step["cycles"] == told, "run `make bench`, which records them for the documentation"
+
     rows = sections["growth"]["batch"]["rows"]
     assert [row["batch"] for row in rows] == [8, 16, 32]
     assert rows[-1]["cycles"] == step["cycles"]
@@ -249,6 +306,14 @@ def test_the_report_is_printed_and_written(tmp_path):
     text = console.export_text()
     for phrase in ("MAC utilisation", "waited for samples", "one core", "golden model"):
         assert phrase in text
+
+
+@pytest.mark.simulator
+@pytest.mark.demand
+def test_the_documentation_tells_the_cycles_of_boards():
+    with bench.Simulators() as simulators:
+        rows = boards.on_boards(simulators.measure, [])
+    assert record.recorded() == {row["title"]: row["cycles"] for row in rows}, "run `make bench`"
 
 
 def test_every_section_names_a_configuration_once():
