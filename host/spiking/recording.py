@@ -16,6 +16,7 @@ from host.spiking.compiler import CompiledSpiking
 from host.spiking.memory import SpikeList
 from host.spiking.program import Phase
 from hw.isa import COUNTERS, Instruction, Opcode, Region, Register
+from hw.spiking import FireFlag
 
 WRITING = (Opcode.ENCODE, Opcode.EXPAND, Opcode.FIRE)
 """Commands that write a list of spikes."""
@@ -49,7 +50,8 @@ def record(
             continue
         part = _list_at(compiled, instruction.gate)
         spikes = part.read(device)
-        start = before.get(part.name, 0) if len(spikes) > before.get(part.name, 0) else 0
+        appends = instruction.opcode == Opcode.FIRE and instruction.flags & FireFlag.APPEND
+        start = before.get(part.name, 0) if appends else 0
         found.setdefault(part.name, []).append((step, spikes[start:]))
         sizes[part.name] = instruction.rows
         before[part.name] = len(spikes)
