@@ -132,6 +132,12 @@ class Simulators(ExitStack):
         return pool.submit(_on_device, config, figure, arguments, options).result()
 
 
+def freshly(config: DeviceConfig, figure: Callable[..., Any], *arguments: Any) -> Any:
+    """figure(device, ...) on a simulated device that has done nothing yet, so always the same."""
+    with Simulators() as simulators:
+        return simulators.measure(config, figure, *arguments)
+
+
 def _on_device(
     config: DeviceConfig,
     figure: Callable[..., Any],
@@ -193,7 +199,7 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         if name in step
     ]
     report.ratios(ratios)
-    by_board = [] if quick else boards.on_boards(simulators.measure, found)
+    by_board = [] if quick else boards.on_boards(freshly, found)
     if by_board:
         report.boards(by_board)
     return {

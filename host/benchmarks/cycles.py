@@ -2,7 +2,8 @@
 
 Nothing that a step takes depends on its data, and with both buffers full before a run no cycle of
 it waits for samples. So the difference between a run of two rounds and one of one round is the
-step, to the cycle.
+step, but for the few cycles in which the end of a run waits for the counters: these are added one
+after the other, round and round, and what a device did before decides where that stands.
 """
 
 from collections.abc import Callable, Iterable, Sequence
