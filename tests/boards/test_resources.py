@@ -58,9 +58,12 @@ def test_refuses_a_family_without_a_part() -> None:
 
 
 def test_says_what_a_configuration_leaves_out() -> None:
-    assert left_out(configuration("ecp5-8x8")) == ()
+    assert left_out(configuration("ecp5-8x8-spiking")) == ()
+    assert left_out(configuration("ecp5-8x8")) == ("spiking neurons",)
+    assert left_out(configuration("ecp5-8-spiking")) == ("backpropagation",)
+    assert left_out(configuration("gw2a-4-spiking")) == ("granule cells", "backpropagation")
     up5k = left_out(configuration("up5k-4x2"))
-    assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[3]
+    assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[4]
     assert "overlap" in up5k[-1]
 
 

@@ -58,7 +58,7 @@ def test_events_are_words() -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("name", "block", "blocks"),
-    [("gw2a-4-spiking", "SDPB", 4), ("ecp5-8-spiking", "DP16KD", 8)],
+    [("gw2a-4-spiking", "DPX9B", 4), ("ecp5-8-spiking", "DP16KD", 8)],
 )
 def test_state_is_block_memory(name: str, block: str, blocks: int) -> None:
     config = configuration(name)
@@ -72,7 +72,7 @@ def test_state_is_block_memory(name: str, block: str, blocks: int) -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("name", "block", "blocks"),
-    [("gw2a-4-spiking", "SDPB", 1), ("ecp5-8-spiking", "DP16KD", 4)],
+    [("gw2a-4-spiking", "DPX9B", 1), ("ecp5-8-spiking", "DP16KD", 4)],
 )
 def test_events_are_block_memory(name: str, block: str, blocks: int) -> None:
     config = configuration(name)

@@ -236,7 +236,8 @@ def programs(draw: st.DrawFn, config: DeviceConfig) -> Drawn:
             )
         )
     each_step = bool(encode.flags & EncodeFlag.EACH_STEP)
-    held = config.input_tiles // tiles(inputs, config.lanes) * config.batch_lanes
+    held = min(config.input_tiles // tiles(inputs, config.lanes), config.target_tiles)
+    held *= config.batch_lanes
     limit = min(held, MOST_STEPS) if each_step else MOST_STEPS
     return Drawn(
         inputs=inputs,

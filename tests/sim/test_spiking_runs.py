@@ -1,6 +1,6 @@
 """Runs of the spiking examples on the gateware are golden's, in every word after every epoch.
 
-Here are those with the most neurons and with the most time steps, as far as a test has time;
+Here are those with the most neurons; others take minutes (`make test-all`).
 `synaptile train CONFIG --device sim --verify` does it for whole runs.
 """
 
@@ -33,7 +33,7 @@ def devices() -> Iterator[tuple[Device, Device]]:
     [
         "cerebellum_digits",
         "cerebellum_breast_cancer",
-        "stdp_digits",
+        pytest.param("stdp_digits", marks=pytest.mark.demand),
         pytest.param("hybrid_digits", marks=pytest.mark.demand),
         pytest.param("stdp_literal", marks=pytest.mark.demand),
     ],
