@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
 
 from host import trainer
 from host.device import Device, open_device
@@ -17,10 +18,6 @@ from host.statistics import Counts, accuracy, mean_loss
 from host.streaming import Interruption, stop
 from host.trainer import EpochReport, Trainer, make_plan
 from hw.config import DeviceConfig, configuration
-
-
-class NotFittedError(ValueError, AttributeError):
-    """The network has not learned yet."""
 
 
 class Sequential:
