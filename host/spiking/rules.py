@@ -75,7 +75,8 @@ class PairSTDP:
 
     Parameters
     ----------
-    learning_rate, a_plus, a_minus: as above; an amplitude of 0 leaves that half out
+    learning_rate, a_plus, a_minus: as above; an amplitude of 0 leaves that half out, a rate of 0
+        learns nothing
     tau_pre, tau_post: of the traces, in ms
     w_min, w_max: range of the weights
     bounds: additive, or soft
@@ -99,7 +100,7 @@ class PairSTDP:
         either = self.a_plus > 0 or self.a_minus > 0
         check(
             (
-                positive("learning_rate", self.learning_rate),
+                not_negative("learning_rate", self.learning_rate),
                 positive("tau_pre", self.tau_pre),
                 positive("tau_post", self.tau_post),
                 not_negative("a_plus", self.a_plus),
@@ -122,7 +123,7 @@ class Prototype:
 
     Parameters
     ----------
-    learning_rate: below 1/2
+    learning_rate: at least 0, which learns nothing, and below 1/2
     tau_pre: of the traces, in ms; without meaning under latency encoding
     w_min, w_max: range of the weights
     """
@@ -136,7 +137,7 @@ class Prototype:
         rate = self.learning_rate
         check(
             (
-                ("learning_rate", rate, 0 < rate < 0.5, "above 0 and below 0.5"),
+                ("learning_rate", rate, 0 <= rate < 0.5, "at least 0 and below 0.5"),
                 positive("tau_pre", self.tau_pre),
                 bounds(self.w_min, self.w_max),
             )
@@ -154,7 +155,7 @@ class ClimbingFibre:
     Parameters
     ----------
     margin: at least 0
-    potentiation, depression: above 0
+    potentiation, depression: at least 0; where both are 0, as `tonic` is, nothing is learned
     tonic: of either sign
     w_min, w_max: range of the weights
     """
@@ -170,8 +171,8 @@ class ClimbingFibre:
         check(
             (
                 not_negative("margin", self.margin),
-                positive("potentiation", self.potentiation),
-                positive("depression", self.depression),
+                not_negative("potentiation", self.potentiation),
+                not_negative("depression", self.depression),
                 ("tonic", self.tonic, math.isfinite(self.tonic), "finite"),
                 bounds(self.w_min, self.w_max),
             )

@@ -17,6 +17,7 @@ import torch
 
 from host.dense_run import DenseExperiment
 from host.device import open_device
+from host.experiment import Experiment
 from host.fixed_point import decode
 from host.network import Neuron
 from host.run import prepare, train
@@ -136,17 +137,27 @@ SPIKING = (
 """Examples that have no twin in PyTorch."""
 
 
-def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, Any]:
-    """One example with one seed, on a device and in float."""
-    config = read_config(EXAMPLES / f"{name}.toml").with_options(seed=seed, epochs=epochs)
-    experiment = prepare(config)
+KEPT = (
+    *("test_accuracy", "final_test_accuracy", "test_accuracy_per_epoch", "test_rmse"),
+    *("answers", "saturations", "votes"),
+)
+
+
+def carry_out(experiment: Experiment, device: str) -> dict[str, Any]:
+    """What comes of a run on a device, of its results those that are KEPT."""
     with open_device(device, experiment.device_config) as opened:
         outcome = train(experiment, opened)
         experiment.ask(opened, outcome)
     own = experiment.results(outcome)
-    keys = ("test_accuracy", "final_test_accuracy", "test_rmse", "answers", "saturations", "votes")
-    row = {key: own[key] for key in keys if key in own}
-    row |= {"example": name, "seed": seed, "epochs": own["epochs"]}
+    kept = {key: own[key] for key in KEPT if key in own}
+    return {**kept, "seed": experiment.seed, "epochs": own["epochs"]}
+
+
+def measure(name: str, seed: int, device: str, epochs: int | None) -> dict[str, Any]:
+    """One example with one seed, on a device and in float."""
+    config = read_config(EXAMPLES / f"{name}.toml").with_options(seed=seed, epochs=epochs)
+    experiment = prepare(config)
+    row = {"example": name, **carry_out(experiment, device)}
     dense = isinstance(experiment, DenseExperiment)
     return {**row, "float": float_results(experiment) if dense else None}
 

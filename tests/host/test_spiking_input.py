@@ -42,7 +42,7 @@ LEVEL = Encoding(kind="level", steps=4, dt=0.5)
         (lambda: PairSTDP(bounds="hard"), "bounds must be additive or soft, not 'hard'"),
         (lambda: Metaplasticity(tau_meta=-1.0), "tau_meta must be above 0"),
         (lambda: Metaplasticity(scaling_factor=0.5), "scaling_factor must be at least 1"),
-        (lambda: Prototype(learning_rate=0.5), "learning_rate must be above 0 and below 0.5"),
+        (lambda: Prototype(learning_rate=0.5), "learning_rate must be at least 0 and below 0.5"),
         (lambda: ClimbingFibre(margin=-1.0), "margin must be at least 0"),
         (lambda: Hybrid(stdp_weight=0.0), "stdp_weight must be above 0"),
         (lambda: Formats(potential=Format(0, 15)), "at most the fraction bits of weights, Q1.14"),
