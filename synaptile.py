@@ -1,11 +1,14 @@
 """The public face of Synaptile: what a user imports."""
 
+from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.device import DeviceError, open_device
 from host.layers import Dense
 from host.network import Formats, Neuron
+from host.plateau import ReduceOnPlateau
 from host.rules import SGD
-from host.schedule import Constant, Piecewise, StepDecay
+from host.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
 from host.sequential import NotFittedError, Sequential
+from host.stopping import EarlyStopping
 from hw.config import CONFIGURATIONS, DeviceConfig
 from hw.numbers import Format
 
@@ -13,15 +16,22 @@ __all__ = [
     "CONFIGURATIONS",
     "SGD",
     "Constant",
+    "Cosine",
+    "Cyclic",
     "Dense",
     "DeviceConfig",
     "DeviceError",
+    "EarlyStopping",
+    "Exponential",
     "Format",
     "Formats",
     "Neuron",
     "NotFittedError",
+    "OneCycle",
     "Piecewise",
+    "ReduceOnPlateau",
     "Sequential",
     "StepDecay",
+    "WarmupCosine",
     "open_device",
 ]

@@ -183,7 +183,7 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
         dataset.test,
         epochs=training.epochs,
         seed=training.seed,
-        schedule=training.schedule.schedule(),
+        schedule=training.schedule_by_epoch(),
         curriculum=training.curriculum,
         vote=config.spiking.vote,
         evaluate_every=training.evaluate_every,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from host.config_tables import (
+    SCHEDULES,
     Count,
     DeviceTable,
     RunTables,
@@ -16,6 +17,8 @@ from host.config_tables import (
     Seed,
     Table,
 )
+from host.plateau import ReduceOnPlateau
+from host.schedule import Schedule
 from host.spiking.curriculum import Curriculum
 from host.spiking.labels import Vote
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
@@ -67,6 +70,21 @@ class SpikingTrainingTable(Table):
     climbing_fibre: ClimbingFibre | None = None
     hybrid: Hybrid | None = None
 
+    def schedule_by_epoch(self) -> Schedule:
+        """The schedule; ValueError on one that changes the rate at other times."""
+        schedule = self.schedule.schedule()
+        if schedule.by_batch or isinstance(schedule, ReduceOnPlateau):
+            kinds = ", ".join(
+                kind
+                for kind, each in SCHEDULES.items()
+                if not each.by_batch and each is not ReduceOnPlateau
+            )
+            raise ValueError(
+                f"kind must be one of {kinds} in a spiking run, which sets its rate by epoch "
+                f"beforehand, not {self.schedule.kind!r}"
+            )
+        return schedule
+
 
 class SpikingRunConfig(RunTables):
     """The whole file of a spiking network."""
@@ -80,7 +98,7 @@ class SpikingRunConfig(RunTables):
         """See `RunTables.built`."""
         return (
             ("formats", self.formats.formats),
-            ("training.schedule", self.training.schedule.schedule),
+            ("training.schedule", self.training.schedule_by_epoch),
             ("training", self.rule),
         )
 
