@@ -15,11 +15,16 @@ from host.data import SOURCES
 from host.monitor import Mode, Monitor
 from host.plateau import ReduceOnPlateau
 from host.schedule import Constant, Cosine, Exponential, Piecewise, Schedule, StepDecay
+from host.stopping import EarlyStopping
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+VALIDATION = 0.2
+"""Share of the training samples where something is steered by validation and no share is given."""
 
 
 class ConfigError(ValueError):
@@ -144,6 +149,19 @@ class ScheduleTable(Table):
 
 
 assert get_args(ScheduleTable.model_fields["kind"].annotation) == tuple(SCHEDULES)
+
+
+class StoppingTable(Table):
+    """[training.early_stopping]; what is watched is by default what the kind of run says."""
+
+    patience: int = EarlyStopping.patience
+    min_delta: float = EarlyStopping.min_delta
+    monitor: Monitor | None = None
+    mode: Mode = EarlyStopping.mode
+
+    def stopping(self, monitor: Monitor = EarlyStopping.monitor) -> EarlyStopping:
+        """What it says, `monitor` where it names none; ValueError on values that say nothing."""
+        return EarlyStopping(self.patience, self.min_delta, self.monitor or monitor, self.mode)
 
 
 class DeviceTable(Table):

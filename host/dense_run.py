@@ -17,6 +17,7 @@ from host.pretrained import first_weights
 from host.run_config import RunConfig
 from host.samples import encode_inputs
 from host.statistics import mac_utilisation
+from host.stopping import kept
 from host.streaming import Interruption
 from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
 from host.validation import set_aside
@@ -117,23 +118,16 @@ class DenseExperiment:
         """See `Experiment.pictures`."""
         return []
 
-    def kept(self, outcome: Outcome) -> EpochReport | None:
-        """The epoch whose weights the run ended with; None where nothing chose it."""
-        stopping = self.plan.stopping
-        if stopping is None or outcome.interrupted:
-            return None
-        best = stopping.best([report.figures for report in outcome.epochs])
-        return None if best is None else outcome.epochs[best]
-
     def _quality(self, outcome: Outcome) -> dict[str, Any]:
         """Accuracies or RMSE of the test samples, and of the weights that were kept."""
-        epochs, kept = outcome.epochs, self.kept(outcome)
-        chosen = {"best_epoch": kept.epoch} if kept else {}
+        epochs = outcome.epochs
+        best = kept(self.plan.stopping, epochs, interrupted=outcome.interrupted)
+        chosen = {"best_epoch": best.epoch} if best else {}
         if self.dataset.classes:
-            last = {"test_accuracy": kept.test_accuracy} if kept else {}
+            last = {"test_accuracy": best.test_accuracy} if best else {}
             return {**accuracies(self, outcome), **last, **chosen}
         rmse = [None if e.test_loss is None else e.test_loss**0.5 for e in epochs]
-        end = kept.epoch if kept else len(rmse)
+        end = best.epoch if best else len(rmse)
         last = {"test_rmse": rmse[end - 1] if rmse else None}
         return {**last, "test_rmse_per_epoch": rmse, **chosen}
 
@@ -167,11 +161,11 @@ class DenseExperiment:
 
     def summary(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """See `Experiment.summary`."""
-        kept = values.get("best_epoch")
-        chosen = f" with the weights of epoch {kept}, the best one" if kept else ""
+        best = values.get("best_epoch")
+        chosen = f" with the weights of epoch {best}, the best one" if best else ""
         if not self.dataset.classes:
             rows = [("test RMSE", number(values["test_rmse"]) + chosen)]
-        elif kept:
+        elif best:
             rows = [("test accuracy", percent(values["test_accuracy"]) + chosen)]
         else:
             rows = [accuracy_row(self, values)]

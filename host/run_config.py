@@ -11,17 +11,19 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from host.config_tables import (
+    VALIDATION,
     ConfigError,
     Count,
     Positive,
     RunTables,
     ScheduleTable,
     Seed,
+    Share,
+    StoppingTable,
     Table,
 )
 from host.initialisation import INITS
 from host.layers import ACTIVATIONS, LOSSES, Dense
-from host.monitor import Mode, Monitor
 from host.network import MAX_STEPS, Formats, Neuron
 from host.rules import SGD
 from host.spiking.tables import SpikingRunConfig
@@ -34,9 +36,6 @@ __all__ = ["ConfigError", "RunConfig", "SpikingRunConfig", "parse_config", "read
 
 Init = Literal["he", "he_uniform", "xavier", "xavier_uniform", "orthogonal", "normal", "zeros"]
 assert get_args(Init) == tuple(INITS)
-
-VALIDATION = 0.2
-"""Share of the training samples where something is steered by validation and no share is given."""
 
 
 class LayerTable(Table):
@@ -115,19 +114,6 @@ class FormatsTable(Table):
         return Formats(**given)
 
 
-class StoppingTable(Table):
-    """[training.early_stopping]."""
-
-    patience: int = EarlyStopping.patience
-    min_delta: float = EarlyStopping.min_delta
-    monitor: Monitor = EarlyStopping.monitor
-    mode: Mode = EarlyStopping.mode
-
-    def stopping(self) -> EarlyStopping:
-        """What it says; ValueError on values that say nothing."""
-        return EarlyStopping(self.patience, self.min_delta, self.monitor, self.mode)
-
-
 class TrainingTable(Table):
     """[training]."""
 
@@ -138,7 +124,7 @@ class TrainingTable(Table):
     epochs: Count = 20
     seed: Seed = 0
     schedule: ScheduleTable = ScheduleTable()
-    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    validation: Share | None = None
     early_stopping: StoppingTable | None = None
 
     def optimizer(self) -> SGD:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from host.monitor import Figures, Mode, Monitor, Watched
 from host.schedule import check_whole
@@ -48,3 +49,21 @@ class EarlyStopping:
         """Whether no epoch should follow those with these figures."""
         best = self.best(epochs)
         return best is not None and len(epochs) - 1 - best >= self.patience
+
+
+class Reported(Protocol):
+    """The report of an epoch."""
+
+    @property
+    def figures(self) -> Figures: ...
+
+
+R = TypeVar("R", bound=Reported)
+
+
+def kept(stopping: EarlyStopping | None, reports: Sequence[R], *, interrupted: bool) -> R | None:
+    """The epoch of these with whose weights a run ended; None where nothing chose it."""
+    if stopping is None or interrupted:
+        return None
+    best = stopping.best([report.figures for report in reports])
+    return None if best is None else reports[best]

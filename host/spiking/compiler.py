@@ -75,6 +75,14 @@ class CompiledSpiking:
         """The words of every weight matrix, by name."""
         return {name: tensor.read(device) for name, tensor in self.circuit.weights.items()}
 
+    def learned(self, device: Device) -> list[Write]:
+        """All that learning has changed, to be written back: weights, and what neurons keep."""
+        extents = self.memory.extents()
+        return [
+            (region, 0, device.read(region, 0, extents[region]).view(np.int16))
+            for region in (Region.WEIGHT, Region.STATE)
+        ]
+
     def constants(self, factor: float) -> list[Write]:
         """The parameters, where the schedule multiplies the learning rate by `factor`."""
         return self.circuit.constants(factor)

@@ -10,11 +10,14 @@ from typing import Literal
 
 from host.config_tables import (
     SCHEDULES,
+    VALIDATION,
     Count,
     DeviceTable,
     RunTables,
     ScheduleTable,
     Seed,
+    Share,
+    StoppingTable,
     Table,
 )
 from host.plateau import ReduceOnPlateau
@@ -23,6 +26,7 @@ from host.spiking.curriculum import Curriculum
 from host.spiking.labels import Vote
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype, Rule
+from host.stopping import EarlyStopping
 from hw.numbers import Format
 
 
@@ -64,6 +68,8 @@ class SpikingTrainingTable(Table):
     seed: Seed = 0
     evaluate_every: Count = 1
     schedule: ScheduleTable = ScheduleTable()
+    validation: Share | None = None
+    early_stopping: StoppingTable | None = None
     curriculum: Curriculum = Curriculum()
     stdp: PairSTDP | None = None
     prototype: Prototype | None = None
@@ -85,6 +91,18 @@ class SpikingTrainingTable(Table):
             )
         return schedule
 
+    def stopping(self) -> EarlyStopping | None:
+        """When training ends before its epochs do."""
+        table = self.early_stopping
+        return None if table is None else table.stopping("val_accuracy")
+
+    def validation_share(self) -> float | None:
+        """Of the training samples; None where none are to be set aside."""
+        stopping = self.stopping()
+        if self.validation is None and stopping is not None and stopping.watched.validates:
+            return VALIDATION
+        return self.validation
+
 
 class SpikingRunConfig(RunTables):
     """The whole file of a spiking network."""
@@ -99,6 +117,7 @@ class SpikingRunConfig(RunTables):
         return (
             ("formats", self.formats.formats),
             ("training.schedule", self.training.schedule_by_epoch),
+            ("training.early_stopping", self.training.stopping),
             ("training", self.rule),
         )
 
