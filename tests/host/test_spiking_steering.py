@@ -42,7 +42,6 @@ def test_what_the_best_epoch_had_learned_is_kept(network):
 
 
 @pytest.mark.simulator
-@pytest.mark.demand
 def test_golden_and_gateware_end_alike():
     stopping = EarlyStopping(patience=1, monitor="val_accuracy")
     options = {"validation": VALIDATION, "stopping": stopping, "train": 60, "test": 20}
