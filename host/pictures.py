@@ -1,4 +1,4 @@
-"""Pictures: of spiking networks raster, weight maps, firing rates, STDP window; a rate range test.
+"""Pictures of runs: curves, weights and connectivity; rasters, firing rates, the STDP window.
 
 All are PNG at 300 dpi. matplotlib is the extra `pictures`.
 """

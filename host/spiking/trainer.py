@@ -16,7 +16,6 @@ from host.monitor import Figures
 from host.samples import Samples
 from host.spiking.curriculum import epoch_order
 from host.spiking.labels import VOTES, Labels
-from host.spiking.memory import Write
 from host.spiking.plan import SpikingPlan
 from host.spiking.program import Phase
 from host.statistics import Counts
@@ -91,7 +90,7 @@ class SpikingTrainer:
         self.device, self.plan = device, plan
         self.epoch = 0
         self.figures: list[Figures] = []
-        self.best: list[Write] | None = None
+        self.best: dict[str, NDArray[np.int16]] | None = None
         self._interruption = interruption
         self._order = np.random.default_rng(ORDER_SEED + plan.seed)
         self._shuffled = plan.train.shuffled(np.arange(len(plan.train)))
@@ -112,8 +111,8 @@ class SpikingTrainer:
             if stopping is not None and stopping.ends(self.figures):
                 break
             yield self.train_epoch()
-        for region, address, words in self.best or ():
-            self.device.write(region, address, words)
+        if self.best is not None:
+            self.plan.compiled.write_learned(self.device, self.best)
 
     def train_epoch(self) -> SpikingReport:
         """Train for an epoch, then evaluate where the plan says so."""
@@ -150,7 +149,7 @@ class SpikingTrainer:
         self.figures.append(figures)
         stopping = self.plan.stopping
         if stopping is not None and stopping.best(self.figures) == len(self.figures) - 1:
-            self.best = self.plan.compiled.learned(self.device)
+            self.best = self.plan.compiled.read_learned(self.device)
 
     def evaluate(self) -> Evaluation:
         """The accuracy on the validation and the test samples.
