@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 from rich.text import Text
 
-from host import board_commands
+from host import board_commands, rate_range_command
 from host.device import Device, DeviceError, open_device
 from host.display import TrainingDisplay, opening, summary
 from host.experiment import Experiment, Outcome
@@ -35,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(board_commands.app)
+app.add_typer(rate_range_command.app)
 
 Config = Annotated[Path, typer.Argument(help="A TOML file, such as examples/digits.toml")]
 Seed = Annotated[int | None, typer.Option(help="Instead of the file's seeds")]

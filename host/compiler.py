@@ -80,13 +80,13 @@ class Compiled:
             **self.rule_registers(self.rule),
         }
 
-    def rule_registers(self, rule: Rule) -> dict[Register, int]:
-        """Registers of another rule for the same programs, such as a later rate of a schedule."""
+    def rule_registers(self, rule: Rule, factor: float | None = None) -> dict[Register, int]:
+        """Registers of another rule for the same programs, or of a `factor` that a schedule has."""
         if rule.momentum and not self.momentum:
             raise CompileError(
                 "the programs keep no momentum: compile them with a rule that has it"
             )
-        return rule_registers(rule, self.network, self.config)
+        return rule_registers(rule, self.network, self.config, factor)
 
     def encode(self, inputs: ArrayLike, targets: ArrayLike | None = None) -> Samples:
         """Samples as the loader's bytes; see `host.samples.encode_samples`."""
@@ -109,12 +109,16 @@ class Compiled:
         """Write programs, registers, weight words, zero momentum and the constant ones."""
         write_registers(device, self.registers)
         device.write(Region.PROGRAM, 0, self.program)
-        for tensor, matrix in zip(self.memory.weights, weights, strict=True):
-            tensor.write(device, matrix)
+        self.write_weights(device, weights)
         for tensor in self.memory.momentum:
             device.write(tensor.region, tensor.start, np.zeros(tensor.words, np.int16))
         for region, address, words in self.memory.ones():
             device.write(region, address, words)
+
+    def write_weights(self, device: Device, weights: Sequence[NDArray[np.int16]]) -> None:
+        """Write the words of every weight matrix."""
+        for tensor, matrix in zip(self.memory.weights, weights, strict=True):
+            tensor.write(device, matrix)
 
     def read_weights(self, device: Device) -> list[NDArray[np.int16]]:
         """The words of every weight matrix."""
@@ -151,18 +155,24 @@ def write_registers(device: Device, registers: Mapping[Register, int]) -> None:
         device.write(Region.REGISTERS, register, value)
 
 
-def rule_registers(rule: Rule, network: Network, config: DeviceConfig) -> dict[Register, int]:
+def rule_registers(
+    rule: Rule, network: Network, config: DeviceConfig, factor: float | None = None
+) -> dict[Register, int]:
     """The rule as the update unit takes it.
 
     A velocity has the momentum's binary point f_v and moves a weight of f_w fraction bits, so the
     device's rate is rate * 2**(f_w - f_v). Raises CompileError where a constant does not fit.
+
+    Where a schedule multiplies the rate by `factor`, a constant may come out as 0: schedules end
+    where the device can no longer tell a rate from nothing.
     """
     if rule.momentum and not config.momentum:
         raise CompileError(f"the rule needs momentum, which {config.name} leaves out: set it to 0")
     formats = network.formats
     scale = 2.0 ** (formats.weight.fraction - formats.momentum.fraction)
-    rate = _constant("rate", rule.rate * scale, config)
-    decay = _constant("rate * decay", rule.rate * rule.decay, config)
+    eta = rule.rate if factor is None else rule.rate * factor
+    rate = _constant("rate", eta * scale, config, vanishes=factor is not None)
+    decay = _constant("rate * decay", eta * rule.decay, config, vanishes=factor is not None)
     return {
         Register.MOMENTUM_FACTOR: min(round(rule.momentum * 2**16), 2**16 - 1),
         Register.RATE: rate[0],
@@ -172,11 +182,13 @@ def rule_registers(rule: Rule, network: Network, config: DeviceConfig) -> dict[R
     }
 
 
-def _constant(name: str, value: float, config: DeviceConfig) -> tuple[int, int]:
+def _constant(
+    name: str, value: float, config: DeviceConfig, *, vanishes: bool
+) -> tuple[int, int]:
     if value >= 1:
         raise CompileError(f"{name} must be below 1 on the device, not {value:g}: lower the rate")
     mantissa, shift = mantissa_and_shift(value, width=config.rate_width)
-    if value and not mantissa:
+    if value and not mantissa and not vanishes:
         raise CompileError(
             f"{name} = {value:g} is below the least constant of {config.name}: raise it or set it "
             "to 0"
@@ -207,6 +219,8 @@ def compile_network(
             raise CompileError(
                 f"a batch must have a whole number of samples >= 1 to {mode.value}, not {size!r}"
             )
+    if train and not network.learning:
+        raise CompileError("at least one layer must learn, but all of them are frozen")
     batch = int(max(size for _, size in wanted))
     momentum = rule.momentum > 0
     rule_registers(rule, network, config)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from host import data
+from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.data import SOURCES
-from host.schedule import Constant, Piecewise, Schedule, StepDecay
+from host.monitor import Mode, Monitor
+from host.plateau import ReduceOnPlateau
+from host.schedule import Constant, Cosine, Exponential, Piecewise, Schedule, StepDecay
+from host.stopping import EarlyStopping
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+VALIDATION = 0.2
+"""Share of the training samples where something is steered by validation and no share is given."""
 
 
 class ConfigError(ValueError):
@@ -77,22 +85,83 @@ class DataTable(Table):
                 return data.SOURCES[str(name)](seed)
 
 
+SCHEDULES: dict[str, type[Schedule] | type[ReduceOnPlateau]] = {
+    "constant": Constant,
+    "step": StepDecay,
+    "piecewise": Piecewise,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "warmup_cosine": WarmupCosine,
+    "cyclic": Cyclic,
+    "one_cycle": OneCycle,
+    "plateau": ReduceOnPlateau,
+}
+"""The kinds of a schedule; the fields of each are its keys."""
+
+
 class ScheduleTable(Table):
-    """[training.schedule]: constant, step (decay, every) or piecewise (until, factors)."""
+    """[training.schedule]: a kind and its keys, each of which has a default."""
 
-    kind: Literal["constant", "step", "piecewise"] = "constant"
-    decay: float = StepDecay.decay
-    every: int = StepDecay.every
-    until: tuple[float, ...] = Piecewise.until
-    factors: tuple[float, ...] = Piecewise.factors
+    kind: Literal[
+        "constant",
+        "step",
+        "piecewise",
+        "exponential",
+        "cosine",
+        "warmup_cosine",
+        "cyclic",
+        "one_cycle",
+        "plateau",
+    ] = "constant"
+    decay: float | None = None
+    every: int | None = None
+    until: tuple[float, ...] | None = None
+    factors: tuple[float, ...] | None = None
+    least: float | None = None
+    warmup: float | None = None
+    start: float | None = None
+    rise: int | None = None
+    fall: int | None = None
+    patience: int | None = None
+    threshold: float | None = None
+    cooldown: int | None = None
+    monitor: Monitor | None = None
+    mode: Mode | None = None
 
-    def schedule(self) -> Schedule:
+    @model_validator(mode="after")
+    def _own_keys(self) -> "ScheduleTable":
+        for key in self.model_fields_set - {"kind", *self.keys_of(self.kind)}:
+            kinds = [repr(kind) for kind in SCHEDULES if key in self.keys_of(kind)]
+            raise ValueError(
+                f"{key} must be left out, as it belongs to the kinds {', '.join(kinds)}, "
+                f"not {self.kind!r}"
+            )
+        return self
+
+    @staticmethod
+    def keys_of(kind: str) -> list[str]:
+        """The keys of a kind."""
+        return [field.name for field in fields(SCHEDULES[kind])]  # type: ignore[arg-type]
+
+    def schedule(self) -> Schedule | ReduceOnPlateau:
         """The schedule; ValueError on values that make none."""
-        if self.kind == "step":
-            return StepDecay(self.decay, self.every)
-        if self.kind == "piecewise":
-            return Piecewise(self.until, self.factors)
-        return Constant()
+        return SCHEDULES[self.kind](**self.model_dump(exclude_unset=True, exclude={"kind"}))
+
+
+assert get_args(ScheduleTable.model_fields["kind"].annotation) == tuple(SCHEDULES)
+
+
+class StoppingTable(Table):
+    """[training.early_stopping]; what is watched is by default what the kind of run says."""
+
+    patience: int = EarlyStopping.patience
+    min_delta: float = EarlyStopping.min_delta
+    monitor: Monitor | None = None
+    mode: Mode = EarlyStopping.mode
+
+    def stopping(self, monitor: Monitor = EarlyStopping.monitor) -> EarlyStopping:
+        """What it says, `monitor` where it names none; ValueError on values that say nothing."""
+        return EarlyStopping(self.patience, self.min_delta, self.monitor or monitor, self.mode)
 
 
 class DeviceTable(Table):

@@ -13,11 +13,14 @@ from host.figures import number, percent, tally
 from host.fixed_point import RangeError
 from host.layers import build_network
 from host.network import Network
+from host.pretrained import first_weights
 from host.run_config import RunConfig
 from host.samples import encode_inputs
 from host.statistics import mac_utilisation
+from host.stopping import kept
 from host.streaming import Interruption
-from host.trainer import EpochReport, Plan, Trainer, make_plan, predict
+from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
+from host.validation import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 
@@ -62,24 +65,34 @@ class DenseExperiment:
         """See `Experiment.opening`."""
         plan, sizes = self.plan, "-".join(map(str, self.network.sizes))
         test = len(plan.test) if plan.test is not None else 0
+        validated = f", {len(plan.validation)} to validate" if plan.validation is not None else ""
         loss = self.network.loss.name.lower().replace("_", " ")
         return (
-            f"{self.config.data.source}: {len(plan.train)} samples to learn, {test} to test; "
+            f"{self.config.data.source}: {len(plan.train)} samples to learn{validated}, {test} to "
+            "test; "
             f"network {sizes}, {loss}, batches of {plan.batch_size}, seed {plan.seed}"
         )
 
     def heading(self) -> str:
         """See `Experiment.heading`."""
-        classes = self.dataset.classes
-        quality = "train acc  test acc" if classes else "    train RMSE  test RMSE"
+        validated = self.plan.validation is not None
+        if self.dataset.classes:
+            quality = f"train acc  {'  val acc  ' * validated}test acc"
+        else:
+            quality = f"    train RMSE  {' val RMSE  ' * validated}test RMSE"
         return f"{'epoch':>5} {'rate':>9} {'loss':>10}  {quality} {'samples/s':>11}"
 
     def line(self, report: EpochReport) -> str:
         """See `Experiment.line`."""
+        validated = self.plan.validation is not None
         if self.dataset.classes:
-            quality = f"{percent(report.train_accuracy):>9}  {percent(report.test_accuracy):>8}"
+            shares = (report.train_accuracy, report.val_accuracy, report.test_accuracy)
+            train, val, test = (f"{percent(share):>9}" for share in shares)
+            quality = f"{train}  {f'{val}  ' * validated}{test[1:]}"
         else:
-            quality = f"{_root(report.train_loss):>14}  {_root(report.test_loss):>9}"
+            losses = (report.train_loss, report.val_loss, report.test_loss)
+            train, val, test = (f"{_root(loss):>9}" for loss in losses)
+            quality = f"{train:>14}  {f'{val}  ' * validated}{test}"
         speed = report.samples / report.seconds
         loss = number(report.train_loss)
         return f"{report.epoch:>5} {report.rate:>9.3g} {loss:>10}  {quality} {speed:>11,.0f}"
@@ -105,17 +118,35 @@ class DenseExperiment:
         """See `Experiment.pictures`."""
         return []
 
+    def _quality(self, outcome: Outcome) -> dict[str, Any]:
+        """Accuracies or RMSE of the test samples, and of the weights that were kept."""
+        epochs = outcome.epochs
+        best = kept(self.plan.stopping, epochs, interrupted=outcome.interrupted)
+        chosen = {"best_epoch": best.epoch} if best else {}
+        if self.dataset.classes:
+            last = {"test_accuracy": best.test_accuracy} if best else {}
+            return {**accuracies(self, outcome), **last, **chosen}
+        rmse = [None if e.test_loss is None else e.test_loss**0.5 for e in epochs]
+        end = best.epoch if best else len(rmse)
+        last = {"test_rmse": rmse[end - 1] if rmse else None}
+        return {**last, "test_rmse_per_epoch": rmse, **chosen}
+
+    def _validation(self, outcome: Outcome) -> dict[str, Any]:
+        """Figures of the validation samples by epoch, where there are such samples."""
+        if self.plan.validation is None:
+            return {}
+        losses = {"val_loss": [report.val_loss for report in outcome.epochs]}
+        if not self.dataset.classes:
+            return losses
+        return {**losses, "val_accuracy": [report.val_accuracy for report in outcome.epochs]}
+
     def results(self, outcome: Outcome) -> dict[str, Any]:
         """See `Experiment.results`."""
         counts, epochs = outcome.counts, outcome.epochs
-        if self.dataset.classes:
-            quality = accuracies(self, outcome)
-        else:
-            rmse = [None if e.test_loss is None else e.test_loss**0.5 for e in epochs]
-            quality = {"test_rmse": rmse[-1] if rmse else None, "test_rmse_per_epoch": rmse}
         questions = self.config.data.questions
         return {
-            **quality,
+            **self._quality(outcome),
+            **self._validation(outcome),
             "train_loss": [report.train_loss for report in epochs],
             "test_loss": [report.test_loss for report in epochs],
             **circumstances(self, outcome),
@@ -130,10 +161,14 @@ class DenseExperiment:
 
     def summary(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """See `Experiment.summary`."""
-        if self.dataset.classes:
-            rows = [accuracy_row(self, values)]
+        best = values.get("best_epoch")
+        chosen = f" with the weights of epoch {best}, the best one" if best else ""
+        if not self.dataset.classes:
+            rows = [("test RMSE", number(values["test_rmse"]) + chosen)]
+        elif best:
+            rows = [("test accuracy", percent(values["test_accuracy"]) + chosen)]
         else:
-            rows = [("test RMSE", number(values["test_rmse"]))]
+            rows = [accuracy_row(self, values)]
         for answer in values["answers"]:
             question = ", ".join(f"{q:g}" for q in answer["question"])
             exact = ", ".join(f"{a:.4f}" for a in answer["answer"])
@@ -177,15 +212,28 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
         encode_inputs(network, dataset.test[0])
     except RangeError as error:
         raise RangeError(f"{error}; [data] scaling does that: a divisor, or 'z-score'") from None
+    train, validation = dataset.train, None
+    share = training.validation_share()
+    if share is not None:
+        train, validation = set_aside(train, share, classes=classes, seed=seed)
     plan = make_plan(
         network,
         training.optimizer(),
         device_config,
-        dataset.train,
+        train,
         dataset.test,
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
+        validation=validation,
+        stopping=training.stopping(),
+        weights=first_weights(
+            network,
+            config.network.dense(),
+            init=config.network.init,
+            source=config.network.weights,
+            seed=WEIGHT_SEED + training.seed,
+        ),
     )
     if any(len(question) != dataset.features for question in table.questions):
         raise ValueError(f"every one of data.questions must have {dataset.features} inputs")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from host.initialisation import check_init
 from host.network import Formats, Network, Neuron
 from hw.isa import Activation, Loss
 
@@ -34,16 +34,24 @@ class Dense:
     Neurons with the activation "lif" integrate, leak and fire: `neuron` says how, Neuron() unless
     told. They learn by error x pseudo-derivative x activity of the layer before.
 
-    Raises ValueError on an activation that is not in ACTIVATIONS, on no units, or on a neuron
-    where none spikes.
+    `init` names where the first weights come from, one of `host.initialisation.INITS`; None leaves
+    it to the network, which may also have weights from elsewhere. A layer that is `frozen` keeps
+    its first weights.
+
+    Raises ValueError on an activation that is not in ACTIVATIONS, on no units, on a neuron where
+    none spikes, or on an unknown init.
     """
 
     units: int
     activation: str = "linear"
     neuron: Neuron | None = None
+    init: str | None = None
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
+        if self.init is not None:
+            check_init(self.init)
         if self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {names}, not {self.activation!r}")
@@ -84,18 +92,5 @@ def build_network(
         class_target=classes,
         formats=formats or Formats(),
         leak_shift=leak_shift,
+        frozen=tuple(layer.frozen for layer in layers),
     )
-
-
-def he_normal(network: Network, seed: int) -> list[NDArray[np.float64]]:
-    """First weights: normal with variance 2 / inputs, biases (the last column) 0.
-
-    He et al., "Delving deep into rectifiers", 2015. Drawn layer by layer from default_rng(seed).
-    """
-    rng = np.random.default_rng(seed)
-    weights = []
-    for outputs, columns in network.weight_shapes:
-        matrix = np.zeros((outputs, columns))
-        matrix[:, :-1] = rng.normal(0.0, np.sqrt(2 / (columns - 1)), (outputs, columns - 1))
-        weights.append(matrix)
-    return weights

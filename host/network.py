@@ -98,6 +98,7 @@ class Network:
     loss: what is minimised
     class_target: whether a target is a class index (always so under cross-entropy), not a vector
     formats: binary points
+    frozen: of each layer, whether its weights stay as they are; nothing where all learn
 
     Raises ValueError when these do not make a network.
     """
@@ -109,6 +110,7 @@ class Network:
     loss: Loss = Loss.CROSS_ENTROPY
     class_target: bool = True
     formats: Formats = field(default_factory=Formats)
+    frozen: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
@@ -116,6 +118,7 @@ class Network:
         object.__setattr__(self, "loss", Loss(self.loss))
         neurons = tuple(Neuron() if a == Activation.SURROGATE else None for a in self.activations)
         object.__setattr__(self, "neurons", tuple(self.neurons) or neurons)
+        object.__setattr__(self, "frozen", tuple(self.frozen) or (False,) * len(self.activations))
         self._check_shape()
         self._check_neurons()
         self._check_formats()
@@ -124,6 +127,11 @@ class Network:
     def layers(self) -> int:
         """m, the number of weight matrices."""
         return len(self.sizes) - 1
+
+    @property
+    def learning(self) -> tuple[int, ...]:
+        """The layers whose weights learn, 1 to m, in ascending order."""
+        return tuple(layer for layer, still in enumerate(self.frozen, start=1) if not still)
 
     @property
     def weight_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -161,6 +169,10 @@ class Network:
             raise ValueError(
                 f"activations must be one for each of {self.layers} layers, "
                 f"not {len(self.activations)}"
+            )
+        if len(self.frozen) != self.layers:
+            raise ValueError(
+                f"frozen must be one for each of {self.layers} layers, not {len(self.frozen)}"
             )
         if self.activations[-1] != Activation.LINEAR:
             raise ValueError(

@@ -1,10 +1,10 @@
-"""Pictures of spiking networks: raster, weight maps, firing rates, and the STDP window.
+"""Pictures of runs: curves, weights and connectivity; rasters, firing rates, the STDP window.
 
 All are PNG at 300 dpi. matplotlib is the extra `pictures`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,35 @@ def stdp_window_picture(
     axes.plot(differences, measured, ".", color=BLUE, markersize=3.5, label="measured")
     axes.set_xlabel("$t_{post} - t_{pre}$, ms")
     axes.set_ylabel("change of the weight, LSB")
+    axes.set_title(title, fontsize=10)
+    axes.legend(frameon=False)
+    _plain(axes)
+    return _save(figure, path)
+
+
+def rate_range_picture(
+    path: Path,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    *,
+    suggestion: float | None,
+    title: str,
+) -> Path:
+    """Loss over the learning rate, on a logarithmic axis: of each batch, and smoothed."""
+    figure = _figure(6.4, 4.0)
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, ".", color=GREY, markersize=3.5, label="of a batch")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=1.6, label="smoothed")
+    if suggestion is not None:
+        label = f"steepest descent, {suggestion:.3g}"
+        axes.axvline(suggestion, color=ORANGE, linewidth=1.2, label=label)
+    axes.set_xscale("log")
+    # A loss that has run away would leave nothing to see of the fall before.
+    low, top = min(losses), max(losses[: len(losses) // 2 + 1])
+    axes.set_ylim(low - 0.05 * (top - low), top + 0.25 * (top - low))
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
     _plain(axes)

@@ -10,7 +10,8 @@ them one behind the other; so does the loss unit, which works beside the array:
 
     F1(0) | F1(1) F2(0) | F1(2) L(0) F2(1) | F1(3) L(1) F2(2) | F2(3) L(2) L(3)
 
-BACKWARD of three layers and more goes in the same way. A layer l that spikes ends such a row:
+BACKWARD of three layers and more goes in the same way. A layer that is frozen has no GRADIENT, and
+BACKWARD ends at the first layer that learns. A layer l that spikes ends such a row:
 RESPOND has the device to itself, from when all before it has finished to its own end, and turns
 the currents of the whole batch into activity and slopes; the layers behind it are another row:
 
@@ -186,16 +187,20 @@ class BatchProgram:
         return command
 
     def _add_learning(self, schedule: Schedule, computed: int) -> None:
-        """BACKWARD of all layers but the first, then GRADIENT of all; `computed` ends FORWARD."""
-        last = self._network.layers
+        """BACKWARD down to the first layer that learns, then GRADIENT of all that do.
+
+        `computed` ends FORWARD.
+        """
+        last, learning = self._network.layers, self._network.learning
         done: dict[Chunk, int] = {}
         command = computed
-        for layer, chunk in wave(range(last, 1, -1), self._even_chunks(last - 1)):
+        chunks = self._even_chunks(last - learning[0])
+        for layer, chunk in wave(range(last, learning[0], -1), chunks):
             after = done.get(chunk, computed if layer == last else None)
             command = schedule.add(self._backward(layer, chunk), after=after)
             done[chunk] = command
-        for layer in range(last, 0, -1):
-            schedule.add(self._gradient(layer), after=command if layer == last else None)
+        for layer in reversed(learning):
+            schedule.add(self._gradient(layer), after=command if layer == learning[-1] else None)
 
     def _forward_chunks(self) -> list[Chunk]:
         """The last two are single batch tiles, as the array has to wait for the last LOSS."""

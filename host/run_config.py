@@ -11,21 +11,31 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from host.config_tables import (
+    VALIDATION,
     ConfigError,
     Count,
     Positive,
     RunTables,
     ScheduleTable,
     Seed,
+    Share,
+    StoppingTable,
     Table,
 )
+from host.initialisation import INITS
 from host.layers import ACTIVATIONS, LOSSES, Dense
 from host.network import MAX_STEPS, Formats, Neuron
 from host.rules import SGD
 from host.spiking.tables import SpikingRunConfig
+from host.stopping import EarlyStopping
+from host.trainer import steered_by
 from hw.numbers import Format
 
 __all__ = ["ConfigError", "RunConfig", "SpikingRunConfig", "parse_config", "read_config"]
+
+
+Init = Literal["he", "he_uniform", "xavier", "xavier_uniform", "orthogonal", "normal", "zeros"]
+assert get_args(Init) == tuple(INITS)
 
 
 class LayerTable(Table):
@@ -36,6 +46,8 @@ class LayerTable(Table):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS, strict=True)] = Neuron.steps
     leak_shift: Annotated[int, Field(ge=0, le=15, strict=True)] = Neuron.leak_shift
     threshold: Positive = Neuron.threshold
+    init: Init | None = None
+    frozen: bool = False
 
     @model_validator(mode="after")
     def _spikes(self) -> "LayerTable":
@@ -54,7 +66,7 @@ class LayerTable(Table):
             neuron = Neuron(
                 steps=self.steps, leak_shift=self.leak_shift, threshold=self.threshold
             )
-        return Dense(self.units, self.activation, neuron)
+        return Dense(self.units, self.activation, neuron, self.init, self.frozen)
 
 
 class NetworkTable(Table):
@@ -64,6 +76,8 @@ class NetworkTable(Table):
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     targets: Literal["classes", "values"] = "classes"
     leak_shift: Annotated[int, Field(ge=1, le=15, strict=True)] = 3
+    init: Init = "he"
+    weights: Path | None = None
 
     def dense(self) -> list[Dense]:
         """The layers."""
@@ -110,11 +124,24 @@ class TrainingTable(Table):
     epochs: Count = 20
     seed: Seed = 0
     schedule: ScheduleTable = ScheduleTable()
+    validation: Share | None = None
+    early_stopping: StoppingTable | None = None
 
     def optimizer(self) -> SGD:
         """The rule and its schedule."""
         schedule = self.schedule.schedule()
         return SGD(self.learning_rate, self.momentum, self.l2, schedule)
+
+    def stopping(self) -> EarlyStopping | None:
+        """When training ends before its epochs do."""
+        return None if self.early_stopping is None else self.early_stopping.stopping()
+
+    def validation_share(self) -> float | None:
+        """Of the training samples; None where none are to be set aside."""
+        if self.validation is not None:
+            return self.validation
+        watched = steered_by(self.optimizer(), self.stopping())
+        return VALIDATION if any(each.validates for each in watched) else None
 
 
 class RunConfig(RunTables):
@@ -129,6 +156,7 @@ class RunConfig(RunTables):
         return (
             ("formats", self.formats.formats),
             ("training.schedule", self.training.schedule.schedule),
+            ("training.early_stopping", self.training.stopping),
             ("training", self.training.optimizer),
         )
 
@@ -150,7 +178,11 @@ def read_config(path: Path) -> RunConfig | SpikingRunConfig:
     file = config.data.file
     if file is not None and not file.is_absolute():
         data = config.data.model_copy(update={"file": path.parent / file})
-        return config.model_copy(update={"data": data})
+        config = config.model_copy(update={"data": data})
+    if isinstance(config, RunConfig) and config.network.weights is not None:
+        weights = path.parent / config.network.weights
+        network = config.network.model_copy(update={"weights": weights})
+        config = config.model_copy(update={"network": network})
     return config
 
 

@@ -11,12 +11,16 @@ from sklearn.exceptions import NotFittedError
 from host import trainer
 from host.device import Device, open_device
 from host.fixed_point import decode
+from host.initialisation import check_init
 from host.layers import LOSSES, Dense, build_network
 from host.network import Formats, Network
+from host.pretrained import Source, first_weights
 from host.rules import SGD
 from host.statistics import Counts, accuracy, mean_loss
+from host.stopping import EarlyStopping
 from host.streaming import Interruption, stop
-from host.trainer import EpochReport, Trainer, make_plan
+from host.trainer import WEIGHT_SEED, EpochReport, Trainer, make_plan
+from host.validation import set_aside
 from hw.config import DeviceConfig, configuration
 
 
@@ -31,12 +35,17 @@ class Sequential:
     device: what `open_device` takes, 'sim' or 'golden'; opened when first needed
     configuration: name of a device configuration, or one
     formats: binary points of the tensors
+    init: where the first weights of layers come from that name none themselves, one of
+        `host.initialisation.INITS`
+    weights: where they come from instead: a file as of `host.pretrained`, or a matrix of every
+        layer, units x (inputs + 1), such as another network's `weights_`
 
     Attributes
     ----------
     weights_: values of every layer's weights, units x (inputs + 1), the bias last
     history_: by name a value an epoch: 'loss' and, where targets are classes, 'accuracy'; with
         validation data 'val_loss' and 'val_accuracy'
+    best_epoch_: the epoch that the weights are of, from 1; None where no early stopping chose it
     counts_: what the device counted while it trained
     n_features_in_: inputs
 
@@ -53,10 +62,14 @@ class Sequential:
         device: str = "sim",
         configuration: str | DeviceConfig = "ecp5-8x8",
         formats: Formats | None = None,
+        init: str = "he",
+        weights: Source | None = None,
     ):
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
+        check_init(init)
         self.layers, self.loss = list(layers), loss
+        self.init, self.weights = init, weights
         self.optimizer = optimizer or SGD()
         self.device, self.configuration, self.formats = device, configuration, formats
         self._opened: Device | None = None
@@ -69,13 +82,19 @@ class Sequential:
         epochs: int = 20,
         batch_size: int = 32,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_split: float | None = None,
+        early_stopping: EarlyStopping | None = None,
         seed: int = 0,
     ) -> "Sequential":
         """Learn anew from inputs (N, F) and targets, and return self.
 
         Targets are class indices (N,), or values (N, units of the last layer) under 'mse'. A Ctrl-C
         stops the device between two batches and leaves what was learned until then.
+
+        Early stopping, and a rate that is reduced on a plateau, see the validation data: those
+        given, or the share `validation_split` of x and y, which then is not learned from.
         """
+        trainer.check_seed(seed)
         inputs, targets = np.asarray(x), np.asarray(y)
         if inputs.ndim != 2:
             raise ValueError(f"x must be an array of N x F, not {inputs.shape}")
@@ -85,18 +104,32 @@ class Sequential:
         network = build_network(
             inputs.shape[1], self.layers, loss=self.loss, classes=classes, formats=self.formats
         )
+        train, validation = (inputs, targets), validation_data
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("validation_split must be left out where validation_data is given")
+            train, validation = set_aside(train, validation_split, classes=classes, seed=seed)
         plan = make_plan(
             network,
             self.optimizer,
             self._device_config(),
-            (inputs, targets),
-            validation_data,
+            train,
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
+            validation=validation,
+            stopping=early_stopping,
+            weights=first_weights(
+                network,
+                self.layers,
+                init=self.init,
+                source=self.weights,
+                seed=WEIGHT_SEED + int(seed),
+            ),
         )
         device = self._open()
         self.history_: dict[str, list[float]] = {}
+        self.best_epoch_: int | None = None
         self.counts_ = Counts.zero()
         with Interruption() as interruption:
             running = Trainer(device, plan, interruption=interruption)
@@ -104,6 +137,8 @@ class Sequential:
                 running.load()
                 for report in running.reports():
                     self._remember(report)
+                if early_stopping is not None:
+                    self.best_epoch_ = (early_stopping.best(running.figures) or 0) + 1
             except KeyboardInterrupt:
                 stop(device)
                 self._keep(network, plan.compiled.read_weights(device))
@@ -193,8 +228,8 @@ class Sequential:
         values = {
             "loss": report.train_loss,
             "accuracy": report.train_accuracy,
-            "val_loss": report.test_loss,
-            "val_accuracy": report.test_accuracy,
+            "val_loss": report.val_loss,
+            "val_accuracy": report.val_accuracy,
         }
         for name, value in values.items():
             if value is not None:

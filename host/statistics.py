@@ -82,12 +82,16 @@ def accuracy(network: Network, counts: Counts) -> float | None:
 def useful_macs(network: Network, *, bias: bool = False) -> int:
     """Multiply-accumulates that learning one sample takes: forward, dX and dW.
 
-    A layer has n_l n_{l-1} of each, the first one no dX. With `bias`, its n_l products with the
-    constant one count too, forward and for dW.
+    A layer has n_l n_{l-1} of each, one that is frozen no dW, and no dX up to the first one that
+    learns. With `bias`, its n_l products with the constant one count too, forward and for dW.
     """
-    products = [outputs * inputs for inputs, outputs in pairwise(network.sizes)]
-    biases = 2 * sum(network.sizes[1:]) if bias else 0
-    return 3 * sum(products) - products[0] + biases
+    learning = network.learning
+    total = 0
+    for layer, (inputs, outputs) in enumerate(pairwise(network.sizes), start=1):
+        total += outputs * (inputs + bias) * (1 + (layer in learning))
+        if learning and layer > learning[0]:
+            total += outputs * inputs
+    return total
 
 
 def mac_utilisation(network: Network, config: DeviceConfig, counts: Counts) -> float | None:

@@ -75,12 +75,15 @@ class Run(NamedTuple):
     rounds: int
 
 
-def runs(samples: int, batch: int) -> list[Run]:
-    """The runs that take `samples` in batches of `batch`, the ragged rest last."""
+def runs(samples: int, batch: int, most: int | None = None) -> list[Run]:
+    """The runs that take `samples` in batches of `batch`, the ragged rest last.
+
+    A run has at most `most` rounds, MAX_ROUNDS unless told.
+    """
     full, rest = divmod(samples, batch)
     found = []
     while full:
-        found.append(Run(batch, min(full, MAX_ROUNDS)))
+        found.append(Run(batch, min(full, most or MAX_ROUNDS)))
         full -= found[-1].rounds
     return found + [Run(rest, 1)] * (rest > 0)
 
@@ -99,11 +102,15 @@ def run_batches(
     batch: int,
     *,
     interruption: Interruption | None = None,
+    before: Callable[[int], None] | None = None,
 ) -> None:
     """Run the program of `mode` over all samples, sending batches while the device computes.
 
     The samples' registers must stand in the device. KeyboardInterrupt, where `interruption` has
     one, comes between batches; the program still runs then.
+
+    `before` is called with the number of each batch, from 0, before it is run and while no program
+    runs, so that it can write registers and read counters; every batch then is a run of its own.
     """
     waiting = batches(samples, batch)
     sent = taken = 0
@@ -117,7 +124,9 @@ def run_batches(
             sent += 1
 
     send_until(INPUT_BUFFERS)
-    for run in runs(len(samples), batch):
+    for run in runs(len(samples), batch, 1 if before else None):
+        if before is not None:
+            before(taken)
         device.run(compiled.entry(mode, run.size), run.rounds)
         taken += run.rounds
         send_until(taken + INPUT_BUFFERS)

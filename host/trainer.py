@@ -5,7 +5,7 @@ a Trainer carries it out on one.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from host.compiler import Compiled, compile_network, write_registers
 from host.device import Device
-from host.layers import check_count, he_normal
+from host.initialisation import he_normal
+from host.layers import check_count
+from host.monitor import Figures, Watched
 from host.network import Network, Rule
+from host.plateau import ReduceOnPlateau
 from host.program import Mode
 from host.rules import SGD
 from host.samples import Samples
 from host.statistics import Counts, accuracy, mean_loss
+from host.stopping import EarlyStopping
 from host.streaming import Interruption, predict_batches, run_batches, stop
 from hw.config import DeviceConfig
 from hw.isa import Control, Region, Register
@@ -40,29 +44,51 @@ class Plan:
     ----------
     compiled: network and programs
     optimizer: the rule and its schedule
-    epochs, batch_size, seed: as in `make_plan`
+    factors: of the schedule, by epoch or by batch of the whole run
+    epochs, batch_size, seed, stopping: as in `make_plan`
     evaluation_batch: samples of a batch where nothing is learned
     train: encoded samples
-    test: encoded samples that are evaluated after every epoch, or None
+    validation, test: encoded samples that are evaluated after every epoch, or None
     weights: words of the first weights
-    registers: of every epoch's rule
     """
 
     compiled: Compiled
     optimizer: SGD
+    factors: list[float]
     epochs: int
     batch_size: int
     evaluation_batch: int
     seed: int
+    stopping: EarlyStopping | None
     train: Samples
+    validation: Samples | None
     test: Samples | None
     weights: list[NDArray[np.int16]]
-    registers: list[dict[Register, int]]
 
     @property
     def network(self) -> Network:
         """What is trained."""
         return self.compiled.network
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return tiles(len(self.train), self.batch_size)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether the rate changes between batches."""
+        return self.optimizer.schedule.by_batch
+
+    def factor(self, epoch: int, batch: int, figures: Sequence[Figures]) -> float:
+        """What the rate is multiplied by in a batch of `epoch` (from 0).
+
+        `figures` are those of the epochs before.
+        """
+        schedule = self.optimizer.schedule
+        if isinstance(schedule, ReduceOnPlateau):
+            return schedule.factor_after(figures)
+        return self.factors[epoch * self.batches + batch if self.by_batch else epoch]
 
 
 def make_plan(
@@ -75,16 +101,22 @@ def make_plan(
     epochs: int,
     batch_size: int,
     seed: int = 0,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    stopping: EarlyStopping | None = None,
+    weights: Sequence[ArrayLike] | None = None,
 ) -> Plan:
     """Compile and encode a training run; ValueError says what does not fit.
 
     Parameters
     ----------
     network, optimizer, config: what learns, how, on what
-    train, test: inputs (N, n_0) and targets; without `test` nothing is evaluated
+    train, test: inputs (N, n_0) and targets; without `test` nothing is tested
     epochs: at least 1
     batch_size: samples of a batch, any number; the last batch of an epoch takes the rest
     seed: of the first weights, the order of samples and the device's randomness, 0 to 2**32 - 1
+    validation: samples as `train`, evaluated after each epoch to steer by; none if left out
+    stopping: when training ends before `epochs`, and with which weights
+    weights: first weights by layer, the bias last; `host.initialisation.he_normal` if left out
     """
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
@@ -93,28 +125,59 @@ def make_plan(
     batch_size = min(int(batch_size), train_count)
     evaluation_batch = tiles(batch_size, config.batch_lanes) * config.batch_lanes
     sizes: list[int] = []
-    if test is not None:
-        sizes = batch_sizes(check_samples(network, *test, name="test data"), evaluation_batch)
+    for name, evaluated in (("validation data", validation), ("test data", test)):
+        if evaluated is not None:
+            count = check_samples(network, *evaluated, name=name)
+            sizes += batch_sizes(count, evaluation_batch)
+    check_steering(network, optimizer, stopping, validated=validation is not None)
+    factors = optimizer.factors(int(epochs), tiles(train_count, batch_size))
     compiled = compile_network(
         network,
-        optimizer.rule(0, epochs),
+        optimizer.rule(max(factors)),
         config=config,
         train=batch_sizes(train_count, batch_size),
         evaluate=sizes,
     )
-    rules = [optimizer.rule(epoch, epochs) for epoch in range(epochs)]
+    if weights is None:
+        weights = he_normal(network, WEIGHT_SEED + int(seed))
     return Plan(
         compiled=compiled,
         optimizer=optimizer,
+        factors=factors,
         epochs=int(epochs),
         batch_size=batch_size,
         evaluation_batch=evaluation_batch,
         seed=int(seed),
+        stopping=stopping,
         train=compiled.encode(*train),
+        validation=compiled.encode(*validation) if validation is not None else None,
         test=compiled.encode(*test) if test is not None else None,
-        weights=compiled.encode_weights(he_normal(network, WEIGHT_SEED + int(seed))),
-        registers=[compiled.rule_registers(rule) for rule in rules],
+        weights=compiled.encode_weights(weights),
     )
+
+
+def steered_by(optimizer: SGD, stopping: EarlyStopping | None) -> list[Watched]:
+    """The figures on which it depends how training goes on."""
+    watched = [] if stopping is None else [stopping.watched]
+    if isinstance(optimizer.schedule, ReduceOnPlateau):
+        watched.append(optimizer.schedule.watched)
+    return watched
+
+
+def check_steering(
+    network: Network, optimizer: SGD, stopping: EarlyStopping | None, *, validated: bool
+) -> None:
+    """Raise ValueError where training is to be steered by figures that there will not be."""
+    for watched in steered_by(optimizer, stopping):
+        if watched.validates and not validated:
+            raise ValueError(
+                f"there must be validation samples for {watched.monitor}: set some aside, or "
+                "watch loss or accuracy"
+            )
+        if watched.monitor.endswith("accuracy") and not network.class_target:
+            raise ValueError(
+                f"monitor must be a loss where targets are values, not {watched.monitor!r}"
+            )
 
 
 def check_seed(seed: int) -> None:
@@ -160,20 +223,23 @@ class EpochReport:
     Attributes
     ----------
     epoch: from 1
-    rate: learning rate
-    train, test: counts of the epoch's training and of its evaluation
-    train_loss, test_loss: mean loss; of training while it went on
-    train_accuracy, test_accuracy: where targets are classes
+    rate: learning rate, at the end where it changes between batches
+    train, val, test: counts of the epoch's training, and of its evaluations
+    train_loss, val_loss, test_loss: mean loss; of training while it went on
+    train_accuracy, val_accuracy, test_accuracy: where targets are classes
     seconds: of training, without evaluation
     """
 
     epoch: int
     rate: float
     train: Counts
+    val: Counts
     test: Counts
     train_loss: float | None
+    val_loss: float | None
     test_loss: float | None
     train_accuracy: float | None
+    val_accuracy: float | None
     test_accuracy: float | None
     seconds: float
 
@@ -181,6 +247,16 @@ class EpochReport:
     def samples(self) -> int:
         """Trained."""
         return self.train["samples"]
+
+    @property
+    def figures(self) -> Figures:
+        """By which training is steered: nothing of the test samples."""
+        return {
+            "loss": self.train_loss,
+            "accuracy": self.train_accuracy,
+            "val_loss": self.val_loss,
+            "val_accuracy": self.val_accuracy,
+        }
 
 
 class Trainer:
@@ -190,6 +266,8 @@ class Trainer:
     ----------
     device, plan: what does what
     epoch: epochs done
+    figures: of these epochs, on which it depends how training goes on
+    best: words of the best epoch's weights, where training is to end with them; else None
     """
 
     def __init__(
@@ -197,6 +275,9 @@ class Trainer:
     ) -> None:
         self.device, self.plan = device, plan
         self.epoch = 0
+        self.figures: list[Figures] = []
+        self.best: list[NDArray[np.int16]] | None = None
+        self._factor = 1.0
         self._interruption = interruption
         self._order = np.random.default_rng(ORDER_SEED + plan.seed)
         self._shuffled = plan.train.shuffled(np.arange(len(plan.train)))
@@ -208,39 +289,81 @@ class Trainer:
         self.plan.compiled.load(self.device, self.plan.weights)
 
     def reports(self) -> Iterator[EpochReport]:
-        """Train and evaluate the epochs that are left, one for each step of the iterator."""
+        """Train and evaluate the epochs that are left, one for each step of the iterator.
+
+        At its end the device holds the weights that training ends with.
+        """
+        stopping = self.plan.stopping
         while self.epoch < self.plan.epochs:
+            if stopping is not None and stopping.ends(self.figures):
+                break
             yield self.train_epoch()
+        if self.best is not None:
+            self.plan.compiled.write_weights(self.device, self.best)
 
     def train_epoch(self) -> EpochReport:
         """Train for an epoch, then evaluate."""
         started = time.perf_counter()
         before = Counts.read(self.device)
         samples = self._begin_epoch()
-        self._run(Mode.TRAIN, samples, self.plan.batch_size)
+        between = self._set_rate if self.plan.by_batch else None
+        self._run(Mode.TRAIN, samples, self.plan.batch_size, before=between)
         trained = Counts.read(self.device)
         seconds = time.perf_counter() - started
         self.epoch += 1
-        return self._report(trained - before, self.evaluate(), seconds)
+        validated = self._evaluated(self.plan.validation)
+        report = self._report(trained - before, validated, self.evaluate(), seconds)
+        self._remember(report.figures)
+        return report
 
     def evaluate(self) -> Counts:
         """What the device counts over the test samples."""
-        if self.plan.test is None:
+        return self._evaluated(self.plan.test)
+
+    def _evaluated(self, samples: Samples | None) -> Counts:
+        if samples is None:
             return Counts.zero()
         before = Counts.read(self.device)
-        self._write(self.plan.test.registers)
-        self._run(Mode.EVALUATE, self.plan.test, self.plan.evaluation_batch)
+        self._write(samples.registers)
+        self._run(Mode.EVALUATE, samples, self.plan.evaluation_batch)
         return Counts.read(self.device) - before
 
     def _begin_epoch(self) -> Samples:
         plan = self.plan
-        self._write({**plan.train.registers, **plan.registers[self.epoch]})
+        self._write(plan.train.registers)
+        self._set_rate(0)
         order = self._order.permutation(len(plan.train))
         return plan.train.shuffled(order, out=self._shuffled)
 
-    def _run(self, mode: Mode, samples: Samples, batch: int) -> None:
+    def _set_rate(self, batch: int) -> None:
+        """Write the registers of the rate with which `batch` of this epoch learns."""
+        plan = self.plan
+        self._factor = plan.factor(self.epoch, batch, self.figures)
+        self._write(plan.compiled.rule_registers(plan.optimizer.rule(), self._factor))
+
+    def _remember(self, figures: Figures) -> None:
+        """Note an epoch's figures, and its weights where it is the best one."""
+        self.figures.append(figures)
+        stopping = self.plan.stopping
+        if stopping is not None and stopping.best(self.figures) == len(self.figures) - 1:
+            self.best = self.plan.compiled.read_weights(self.device)
+
+    def _run(
+        self,
+        mode: Mode,
+        samples: Samples,
+        batch: int,
+        *,
+        before: Callable[[int], None] | None = None,
+    ) -> None:
         run_batches(
-            self.device, self.plan.compiled, mode, samples, batch, interruption=self._interruption
+            self.device,
+            self.plan.compiled,
+            mode,
+            samples,
+            batch,
+            interruption=self._interruption,
+            before=before,
         )
 
     def _write(self, registers: Mapping[Register, int]) -> None:
@@ -249,16 +372,19 @@ class Trainer:
         write_registers(self.device, changed)
         self._registers.update(changed)
 
-    def _report(self, train: Counts, test: Counts, seconds: float) -> EpochReport:
+    def _report(self, train: Counts, val: Counts, test: Counts, seconds: float) -> EpochReport:
         network = self.plan.network
         return EpochReport(
             epoch=self.epoch,
-            rate=self.plan.optimizer.rule(self.epoch - 1, self.plan.epochs).rate,
+            rate=self.plan.optimizer.learning_rate * self._factor,
             train=train,
+            val=val,
             test=test,
             train_loss=mean_loss(network, train),
+            val_loss=mean_loss(network, val),
             test_loss=mean_loss(network, test),
             train_accuracy=accuracy(network, train),
+            val_accuracy=accuracy(network, val),
             test_accuracy=accuracy(network, test),
             seconds=seconds,
         )

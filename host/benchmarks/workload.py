@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from host.compiler import Compiled, compile_network, write_registers
 from host.data import SOURCES, generated
 from host.device import Device
-from host.layers import he_normal
+from host.initialisation import he_normal
 from host.network import Network, Rule, dense
 from host.samples import Samples
 from host.statistics import useful_macs

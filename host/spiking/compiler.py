@@ -75,6 +75,19 @@ class CompiledSpiking:
         """The words of every weight matrix, by name."""
         return {name: tensor.read(device) for name, tensor in self.circuit.weights.items()}
 
+    def read_learned(self, device: Device) -> dict[str, Words]:
+        """All that learning has changed, by the name of the region: weights, and neurons."""
+        extents = self.memory.extents()
+        return {
+            region.name: device.read(region, 0, extents[region]).view(np.int16)
+            for region in (Region.WEIGHT, Region.STATE)
+        }
+
+    def write_learned(self, device: Device, learned: Mapping[str, Words]) -> None:
+        """Bring back what `read_learned` gave."""
+        for name, words in learned.items():
+            device.write(Region[name], 0, words)
+
     def constants(self, factor: float) -> list[Write]:
         """The parameters, where the schedule multiplies the learning rate by `factor`."""
         return self.circuit.constants(factor)

@@ -17,6 +17,7 @@ from host.spiking.network import SpikingNetwork
 from host.spiking.program import Phase
 from host.spiking.rules import Hybrid
 from host.spiking.samples import encode_intensities, encode_samples
+from host.stopping import EarlyStopping
 from host.trainer import check_seed
 from hw.config import DeviceConfig
 
@@ -37,6 +38,8 @@ class SpikingPlan:
     constants: parameters of each epoch
     train, test: encoded samples, a batch each
     labels: classes of both
+    validation: encoded samples and their classes, or None
+    stopping: as there
     stage: of the curriculum, by training sample
     weights: words of the first weights
     table: of the granule cells, or None
@@ -52,6 +55,8 @@ class SpikingPlan:
     train: Samples
     test: Samples
     labels: tuple[Classes, Classes]
+    validation: tuple[Samples, Classes] | None
+    stopping: EarlyStopping | None
     stage: Classes
     weights: dict[str, Words]
     table: Words | None
@@ -84,6 +89,8 @@ def make_spiking_plan(
     curriculum: Curriculum | None = None,
     vote: Vote = "majority",
     evaluate_every: int = 1,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    stopping: EarlyStopping | None = None,
 ) -> SpikingPlan:
     """Compile and encode a training run; ValueError says what does not fit.
 
@@ -97,12 +104,16 @@ def make_spiking_plan(
     curriculum: order of the samples; at random if left out
     vote: how the neurons' responses make a class
     evaluate_every: epochs from one evaluation to the next; the last epoch always has one
+    validation: samples as `train`, evaluated when the test samples are; none if left out
+    stopping: when training ends before `epochs`, and with which weights
     """
     check_count("epochs", epochs)
     check_count("evaluate_every", evaluate_every)
     check_seed(seed)
     if vote not in VOTES:
         raise ValueError(f"vote must be one of {', '.join(VOTES)}, not {vote!r}")
+    if stopping is not None:
+        _check_stopping(network, stopping, evaluate_every, validated=validation is not None)
     compiled = compile_spiking(network, config)
     chosen = schedule or Constant()
     factors = [chosen.factor(epoch, epochs) for epoch in range(epochs)]
@@ -121,7 +132,39 @@ def make_spiking_plan(
         train=encoded,
         test=encode_samples(network, *test),
         labels=(labels.astype(np.int64), np.asarray(test[1]).astype(np.int64)),
+        validation=None if validation is None else _validation(network, *validation),
+        stopping=stopping,
         stage=(curriculum or Curriculum()).stage(inputs, labels),
         weights=first_weights(network, inputs, int(seed)),
         table=granules.draw(words, int(seed)) if granules else None,
     )
+
+
+def _validation(
+    network: SpikingNetwork, inputs: ArrayLike, labels: ArrayLike
+) -> tuple[Samples, Classes]:
+    return encode_samples(network, inputs, labels), np.asarray(labels).astype(np.int64)
+
+
+def _check_stopping(
+    network: SpikingNetwork, stopping: EarlyStopping, evaluate_every: int, *, validated: bool
+) -> None:
+    """Raise ValueError where there will be no figure to stop by after every epoch."""
+    if isinstance(network.rule, Hybrid):
+        raise ValueError(
+            "early stopping must be left out under the rule hybrid, whose epochs learn now one "
+            "thing, now another"
+        )
+    if not stopping.monitor.endswith("accuracy"):
+        raise ValueError(
+            "monitor must be accuracy or val_accuracy in a spiking run, which has no loss, not "
+            f"{stopping.monitor!r}"
+        )
+    if stopping.watched.validates and not validated:
+        raise ValueError(
+            "there must be validation samples for val_accuracy: set some aside, or watch accuracy"
+        )
+    if evaluate_every != 1:
+        raise ValueError(
+            f"evaluate_every must be 1 where training may stop early, not {evaluate_every}"
+        )

@@ -17,7 +17,9 @@ from host.spiking.plan import SpikingPlan, make_spiking_plan
 from host.spiking.rules import ClimbingFibre
 from host.spiking.tables import SpikingRunConfig
 from host.spiking.trainer import SpikingReport, SpikingTrainer
+from host.stopping import kept
 from host.streaming import Interruption
+from host.validation import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 
@@ -77,25 +79,30 @@ class SpikingExperiment:
         else:
             assert network.granules is not None
             what = f"{network.granules.cells} granule cells, {network.classes} outputs"
+        validated = "" if plan.validation is None else f", {len(plan.validation[1])} to validate"
         return (
-            f"{self.config.data.source}: {len(plan.train)} samples to learn, {len(plan.test)} to "
-            f"test; {network.inputs} inputs, {what}, rule {self.config.spiking.rule}, "
-            f"seed {plan.seed}"
+            f"{self.config.data.source}: {len(plan.train)} samples to learn{validated}, "
+            f"{len(plan.test)} to test; {network.inputs} inputs, {what}, "
+            f"rule {self.config.spiking.rule}, seed {plan.seed}"
         )
 
     def heading(self) -> str:
         """See `Experiment.heading`."""
         return (
-            f"{'epoch':>5} {'phase':>9} {'rate':>7}  {'train acc':>9}  {'test acc':>8} "
+            f"{'epoch':>5} {'phase':>9} {'rate':>7}  {'train acc':>9}  "
+            f"{'  val acc  ' * (self.plan.validation is not None)}{'test acc':>8} "
             f"{'samples/s':>11}"
         )
 
     def line(self, report: SpikingReport) -> str:
         """See `Experiment.line`."""
         speed = report.samples / report.seconds
+        validated = ""
+        if self.plan.validation is not None:
+            validated = f"{percent(report.val_accuracy):>9}  "
         return (
             f"{report.epoch:>5} {report.phase.value:>9} {report.rate:>7.3g}  "
-            f"{percent(report.train_accuracy):>9}  {percent(report.test_accuracy):>8} "
+            f"{percent(report.train_accuracy):>9}  {validated}{percent(report.test_accuracy):>8} "
             f"{speed:>11,.0f}"
         )
 
@@ -116,12 +123,17 @@ class SpikingExperiment:
     def results(self, outcome: Outcome) -> dict[str, Any]:
         """See `Experiment.results`."""
         counts, epochs = outcome.counts, outcome.epochs
-        tested = [report for report in epochs if report.votes]
+        best = kept(self.plan.stopping, epochs, interrupted=outcome.interrupted)
+        tested = [best] if best else epochs
+        tested = [report for report in tested if report.votes]
         values = {
             **accuracies(self, outcome),
+            **({"test_accuracy": best.test_accuracy, "best_epoch": best.epoch} if best else {}),
             "phases": [report.phase.value for report in epochs],
             **circumstances(self, outcome),
         }
+        if self.plan.validation is not None:
+            values["val_accuracy"] = [report.val_accuracy for report in epochs]
         if self.plan.compiled.circuit.responses is not None:
             values["vote"] = self.plan.vote
             values["votes"] = tested[-1].votes if tested else None
@@ -139,7 +151,9 @@ class SpikingExperiment:
 
     def summary(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """See `Experiment.summary`."""
-        rows = [accuracy_row(self, values)]
+        best = values.get("best_epoch")
+        chosen = f"{percent(values['test_accuracy'])} with what epoch {best} learned, the best one"
+        rows = [("test accuracy", chosen) if best else accuracy_row(self, values)]
         if values.get("votes"):
             votes = ", ".join(f"{name} {percent(own)}" for name, own in values["votes"].items())
             rows.append(("by vote", votes))
@@ -167,6 +181,7 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
     if table.questions:
         raise ValueError("data.questions must be left out of a spiking run, which answers classes")
     inputs, targets = table.read(seed)
+    share = training.validation_share()
     dataset = data.prepare(
         inputs,
         targets,
@@ -176,17 +191,22 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
         seed=seed,
     )
     device_config = config.device.config()
+    train, validation = dataset.train, None
+    if share is not None:
+        train, validation = set_aside(train, share, classes=True, seed=seed)
     plan = make_spiking_plan(
         _network(config, dataset),
         device_config,
-        dataset.train,
+        train,
         dataset.test,
         epochs=training.epochs,
         seed=training.seed,
-        schedule=training.schedule.schedule(),
+        schedule=training.schedule_by_epoch(),
         curriculum=training.curriculum,
         vote=config.spiking.vote,
         evaluate_every=training.evaluate_every,
+        validation=validation,
+        stopping=training.stopping(),
     )
     return SpikingExperiment(
         config=config, device_config=device_config, dataset=dataset, plan=plan

@@ -9,17 +9,24 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from host.config_tables import (
+    SCHEDULES,
+    VALIDATION,
     Count,
     DeviceTable,
     RunTables,
     ScheduleTable,
     Seed,
+    Share,
+    StoppingTable,
     Table,
 )
+from host.plateau import ReduceOnPlateau
+from host.schedule import Schedule
 from host.spiking.curriculum import Curriculum
 from host.spiking.labels import Vote
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype, Rule
+from host.stopping import EarlyStopping
 from hw.numbers import Format
 
 
@@ -61,11 +68,40 @@ class SpikingTrainingTable(Table):
     seed: Seed = 0
     evaluate_every: Count = 1
     schedule: ScheduleTable = ScheduleTable()
+    validation: Share | None = None
+    early_stopping: StoppingTable | None = None
     curriculum: Curriculum = Curriculum()
     stdp: PairSTDP | None = None
     prototype: Prototype | None = None
     climbing_fibre: ClimbingFibre | None = None
     hybrid: Hybrid | None = None
+
+    def schedule_by_epoch(self) -> Schedule:
+        """The schedule; ValueError on one that changes the rate at other times."""
+        schedule = self.schedule.schedule()
+        if schedule.by_batch or isinstance(schedule, ReduceOnPlateau):
+            kinds = ", ".join(
+                kind
+                for kind, each in SCHEDULES.items()
+                if not each.by_batch and each is not ReduceOnPlateau
+            )
+            raise ValueError(
+                f"kind must be one of {kinds} in a spiking run, which sets its rate by epoch "
+                f"beforehand, not {self.schedule.kind!r}"
+            )
+        return schedule
+
+    def stopping(self) -> EarlyStopping | None:
+        """When training ends before its epochs do."""
+        table = self.early_stopping
+        return None if table is None else table.stopping("val_accuracy")
+
+    def validation_share(self) -> float | None:
+        """Of the training samples; None where none are to be set aside."""
+        stopping = self.stopping()
+        if self.validation is None and stopping is not None and stopping.watched.validates:
+            return VALIDATION
+        return self.validation
 
 
 class SpikingRunConfig(RunTables):
@@ -80,7 +116,8 @@ class SpikingRunConfig(RunTables):
         """See `RunTables.built`."""
         return (
             ("formats", self.formats.formats),
-            ("training.schedule", self.training.schedule.schedule),
+            ("training.schedule", self.training.schedule_by_epoch),
+            ("training.early_stopping", self.training.stopping),
             ("training", self.rule),
         )
 

@@ -98,7 +98,7 @@ class FloatNetwork:
                 y = torch.nn.functional.one_hot(y, output.shape[1]).float()
             loss = 0.5 * ((output - y) ** 2).sum(dim=1).mean()
         gradients = torch.autograd.grad(loss, self.weights)
-        rule = self.plan.optimizer.rule(epoch, self.plan.epochs)
+        rule = self.plan.optimizer.rule(self.plan.factors[epoch])
         with torch.no_grad():
             for w, v, g in zip(self.weights, self.momentum, gradients, strict=True):
                 v.mul_(rule.momentum).add_(g)

@@ -36,9 +36,9 @@ def test_examples_compile(path):
 def test_defaults_are_the_specified_ones():
     training = parse_config(tables()).training
     assert (training.learning_rate, training.momentum, training.l2) == (0.01, 0.9, False)
-    rule = parse_config(tables(training__l2=True)).training.optimizer().rule(0, 1)
+    rule = parse_config(tables(training__l2=True)).training.optimizer().rule()
     assert rule.decay == 0.001
-    assert parse_config(tables(training__l2=0.5)).training.optimizer().rule(0, 1).decay == 0.5
+    assert parse_config(tables(training__l2=0.5)).training.optimizer().rule().decay == 0.5
 
 
 def test_schedules_and_formats():
