@@ -279,6 +279,33 @@ def simulate(
         raise typer.Exit(DIFFERENT)
 
 
+@app.command("sweep")
+def sweep_command(
+    file: Annotated[Path, typer.Argument(help="What to vary, such as examples/sweep_digits.toml")],
+    out_dir: Annotated[
+        Path, typer.Option("--out", help="Folder of the search; one that is there is gone on with")
+    ],
+    device: Annotated[str, typer.Option(help="golden, sim, or a board's")] = "golden",
+    trials: Annotated[int | None, typer.Option(min=1, help="Instead of the file's")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Trials at a time")] = 1,
+) -> None:
+    """Search for the values of a run's keys with which it learns best."""
+    with explained():
+        try:
+            from host.search.command import sweep
+            from host.search.space import read_search
+        except ImportError as error:
+            raise ValueError(
+                f"a search needs {error.name}, which is not installed: pip install "
+                "'synaptile[search]'"
+            ) from None
+        _refuse_file(out_dir)
+        search = read_search(file)
+        if trials is not None:
+            search = search.model_copy(update={"trials": trials})
+        sweep(search, out_dir, device, workers)
+
+
 @app.command()
 def bench(
     out_file: Annotated[Path, typer.Option("--out", help="JSON to write")] = Path(

@@ -1,6 +1,7 @@
 """What every configuration file has, whatever it trains, and how a wrong one is explained."""
 
 import difflib
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -183,33 +184,12 @@ class DeviceTable(Table):
         return configuration(self.configuration)
 
 
-class RunTables(Table):
-    """A whole file; a kind of run adds its own tables."""
-
-    data: DataTable
-    device: DeviceTable = DeviceTable()
+class TomlFile(Table):
+    """A whole file."""
 
     def built(self) -> Iterable[tuple[str, Callable[[], object]]]:
         """What its tables make, by the name of the table, to be tried when it is read."""
         return ()
-
-    def with_options(
-        self,
-        *,
-        seed: int | None = None,
-        epochs: int | None = None,
-        configuration: str | None = None,
-    ) -> Self:
-        """The same run with another seed (of data too), epochs or configuration, where given."""
-        values = self.model_dump(exclude_unset=True)
-        if seed is not None:
-            values.setdefault("training", {})["seed"] = seed
-            values["data"].pop("seed", None)
-        if epochs is not None:
-            values.setdefault("training", {})["epochs"] = epochs
-        if configuration is not None:
-            values.setdefault("device", {})["configuration"] = configuration
-        return self.validated(values)
 
     @classmethod
     def parsed(cls, values: dict[str, Any]) -> Self:
@@ -230,6 +210,43 @@ class RunTables(Table):
             except ValueError as error:
                 raise ConfigError(f"{name}: {error}") from None
         return config
+
+
+class RunTables(TomlFile):
+    """The file of a run; a kind of run adds its own tables."""
+
+    data: DataTable
+    device: DeviceTable = DeviceTable()
+
+    def with_options(
+        self,
+        *,
+        seed: int | None = None,
+        epochs: int | None = None,
+        configuration: str | None = None,
+    ) -> Self:
+        """The same run with another seed (of data too), epochs or configuration, where given."""
+        values = self.model_dump(exclude_unset=True)
+        if seed is not None:
+            values.setdefault("training", {})["seed"] = seed
+            values["data"].pop("seed", None)
+        if epochs is not None:
+            values.setdefault("training", {})["epochs"] = epochs
+        if configuration is not None:
+            values.setdefault("device", {})["configuration"] = configuration
+        return self.validated(values)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file; ConfigError where it is missing, cannot be read, or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; examples are in examples/*.toml") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
 def _check_keys(values: dict[str, Any], table: type, path: str) -> None:

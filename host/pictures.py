@@ -16,7 +16,7 @@ BLUE, ORANGE, GREY = "#1f5a8a", "#c4561a", "#8a8a8a"
 """Two hues that differ in lightness too, so that they differ in grey."""
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -26,13 +26,13 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save(figure: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI)
     return path
 
 
-def _plain(axes: Any) -> None:
+def plain(axes: Any) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -46,7 +46,7 @@ def stdp_window_picture(
     title: str,
 ) -> Path:
     """Weight changes in LSB over t_post - t_pre in ms: measured, and by the formula."""
-    figure = _figure(6.4, 4.0)
+    figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.axvline(0, color=GREY, linewidth=0.6)
@@ -58,8 +58,8 @@ def stdp_window_picture(
     axes.set_ylabel("change of the weight, LSB")
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
-    _plain(axes)
-    return _save(figure, path)
+    plain(axes)
+    return save(figure, path)
 
 
 def rate_range_picture(
@@ -103,7 +103,7 @@ def weight_maps(
     shape = (side, side) if side * side == shown.shape[1] else (1, shown.shape[1])
     columns = math.ceil(math.sqrt(len(shown)))
     rows = -(-len(shown) // columns)
-    figure = _figure(6.4, 6.4 * rows / columns + 0.6)
+    figure = new_figure(6.4, 6.4 * rows / columns + 0.6)
     low, high = float(shown.min()), float(shown.max())
     grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     image = None
@@ -113,14 +113,14 @@ def weight_maps(
         axes.set_axis_off()
     figure.suptitle(title, fontsize=10)
     figure.colorbar(image, ax=list(grid), shrink=0.6, label="weight")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def firing_rates(
     path: Path, counts: NDArray[np.number], *, title: str, label: str = "spikes per sample"
 ) -> Path:
     """A histogram of the mean spikes of each neuron; `counts` is (samples, neurons)."""
-    figure = _figure(6.4, 3.6)
+    figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     means = counts.mean(axis=0)
     axes.hist(means, bins=min(40, max(10, counts.shape[1] // 3)), color=BLUE)
@@ -129,8 +129,8 @@ def firing_rates(
     axes.set_ylabel("neurons")
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
-    _plain(axes)
-    return _save(figure, path)
+    plain(axes)
+    return save(figure, path)
 
 
 def spike_raster(
@@ -148,14 +148,14 @@ def spike_raster(
     populations: by name the time steps of its spikes, their neurons, and how many neurons it has
     steps, dt: of the whole picture, and ms of a step
     """
-    figure = _figure(6.4, 1.0 + 2.2 * len(populations))
+    figure = new_figure(6.4, 1.0 + 2.2 * len(populations))
     panels = figure.subplots(len(populations), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, (times, neurons, size)) in zip(panels, populations.items(), strict=True):
         axes.plot(times * dt, neurons, "|", color=BLUE, markersize=4)
         axes.set_ylim(-1, size)
         axes.set_ylabel(name)
-        _plain(axes)
+        plain(axes)
     panels[-1].set_xlim(-0.5 * dt, (steps - 0.5) * dt)
     panels[-1].set_xlabel("time, ms")
     panels[0].set_title(title, fontsize=10)
-    return _save(figure, path)
+    return save(figure, path)

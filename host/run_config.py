@@ -3,7 +3,6 @@
 A file with a [network] table trains a dense network, one with [spiking] a spiking network.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -21,6 +20,7 @@ from host.config_tables import (
     Share,
     StoppingTable,
     Table,
+    read_toml,
 )
 from host.initialisation import INITS
 from host.layers import ACTIVATIONS, LOSSES, Dense
@@ -163,16 +163,9 @@ class RunConfig(RunTables):
 
 def read_config(path: Path) -> RunConfig | SpikingRunConfig:
     """Read a TOML file; ConfigError where it is missing, is no TOML, or says what cannot be."""
+    tables = read_toml(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; examples are in examples/*.toml") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
-    try:
-        config = parse_config(values)
+        config = parse_config(tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     file = config.data.file

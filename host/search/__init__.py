@@ -1,0 +1,1 @@
+"""Search for the hyper-parameters with which a run learns best."""
