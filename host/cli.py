@@ -281,7 +281,7 @@ def simulate(
 
 @app.command("sweep")
 def sweep_command(
-    file: Annotated[Path, typer.Argument(help="What to vary, such as examples/sweep_digits.toml")],
+    file: Annotated[Path, typer.Argument(help="What to vary, such as examples/sweeps/digits.toml")],
     out_dir: Annotated[
         Path, typer.Option("--out", help="Folder of the search; one that is there is gone on with")
     ],

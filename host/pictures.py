@@ -72,7 +72,7 @@ def rate_range_picture(
     title: str,
 ) -> Path:
     """Loss over the learning rate, on a logarithmic axis: of each batch, and smoothed."""
-    figure = _figure(6.4, 4.0)
+    figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
     axes.plot(rates, losses, ".", color=GREY, markersize=3.5, label="of a batch")
     axes.plot(rates, smoothed, color=BLUE, linewidth=1.6, label="smoothed")
@@ -87,8 +87,8 @@ def rate_range_picture(
     axes.set_ylabel("loss")
     axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
-    _plain(axes)
-    return _save(figure, path)
+    plain(axes)
+    return save(figure, path)
 
 
 def weight_maps(

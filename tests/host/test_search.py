@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,8 @@ from host.config_tables import ConfigError
 from host.run_config import read_config
 from host.search.space import read_search
 from host.search.trials import UNFIT, ended, open_study, work, worth
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "sweeps"
 
 RUN = """
 [data]
@@ -164,3 +167,8 @@ def test_another_search_is_not_gone_on_with(tmp_path):
     assert result.exit_code == 2
     assert "holds a search with another seed" in result.output
     assert tomllib.loads(path.read_text())["seed"] == 3
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_examples_can_be_searched(path):
+    assert read_search(path).base.training.validation == 0.2
