@@ -27,6 +27,7 @@ from host.run import prepare, train
 from host.search.space import SearchFile
 
 DATABASE = "study.db"
+LOCK = "study.lock"
 STUDY = "search"
 
 HEARTBEAT, GRACE = 2, 10
@@ -48,6 +49,14 @@ def open_study(search: SearchFile, folder: Path, *, worker: int = 0) -> optuna.S
     # Signs of life are what Optuna calls experimental; its version is pinned.
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     folder.mkdir(parents=True, exist_ok=True)
+    # Not two at a time: the second is to find what the first has made.
+    with FileLock(folder / LOCK):
+        study = _study(search, folder, worker)
+        _check_search(study, search, folder)
+    return study
+
+
+def _study(search: SearchFile, folder: Path, worker: int) -> optuna.Study:
     storage = RDBStorage(
         f"sqlite:///{folder / DATABASE}",
         engine_kwargs={"connect_args": {"timeout": 60}},
@@ -55,7 +64,7 @@ def open_study(search: SearchFile, folder: Path, *, worker: int = 0) -> optuna.S
         grace_period=GRACE,
         heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
     )
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=storage,
         study_name=STUDY,
         direction=search.direction,
@@ -63,6 +72,10 @@ def open_study(search: SearchFile, folder: Path, *, worker: int = 0) -> optuna.S
         pruner=_pruner(search),
         load_if_exists=True,
     )
+
+
+def _check_search(study: optuna.Study, search: SearchFile, folder: Path) -> None:
+    """Note what a new study searches; ValueError where it is known to search something else."""
     described = search.model_dump(mode="json", exclude={"trials"}) | {
         "run": search.base.model_dump(mode="json", exclude_unset=True)
     }
@@ -77,7 +90,6 @@ def open_study(search: SearchFile, folder: Path, *, worker: int = 0) -> optuna.S
             f"{folder} holds a search with another {' and '.join(changed)}: choose another folder, "
             "or the file with which it began"
         )
-    return study
 
 
 def _first(search: SearchFile) -> list[dict[str, Any]]:
@@ -132,7 +144,7 @@ def work(search: SearchFile, folder: Path, device: str, worker: int) -> None:
     study = open_study(search, folder, worker=worker)
     wanted = trials_wanted(search)
     # Held from the count until the trial has begun, so that not two workers begin the last one.
-    beginning = FileLock(folder / "beginning.lock")
+    beginning = FileLock(folder / LOCK)
     while len(ended(study)) < wanted:
         with beginning:
             running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
