@@ -20,7 +20,7 @@ from host.statistics import mac_utilisation
 from host.stopping import kept
 from host.streaming import Interruption
 from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
-from host.validation import set_aside
+from host.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 

@@ -39,7 +39,7 @@ class Dense:
     its first weights.
 
     Raises ValueError on an activation that is not in ACTIVATIONS, on no units, on a neuron where
-    none spikes, or on an unknown init.
+    none spikes, on an unknown init, or where frozen is no bool.
     """
 
     units: int
@@ -52,6 +52,8 @@ class Dense:
         check_count("units", self.units)
         if self.init is not None:
             check_init(self.init)
+        if not isinstance(self.frozen, bool):
+            raise ValueError(f"frozen must be True or False, not {self.frozen!r}")
         if self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {names}, not {self.activation!r}")

@@ -75,6 +75,10 @@ class Tensor:
         image = device.read(self.region, self.start, self.words).view(np.int16)
         return self._relative.gather(image)
 
+    def matrix(self, image: NDArray[np.int16]) -> NDArray[np.int16]:
+        """The matrix in the words of the region from address 0 on."""
+        return self.layout.gather(image)
+
     def write(self, device: Device, matrix: NDArray[np.int16]) -> None:
         """Write the matrix, and 0 into the rest of its tiles."""
         device.write(self.region, self.start, self.image(matrix))

@@ -54,7 +54,7 @@ class Watched:
 
     def value(self, figures: Figures) -> float:
         """The figure of an epoch; ValueError where it has none."""
-        value = figures[self.monitor]
+        value = figures.get(self.monitor)
         if value is None:
             there = ", ".join(name for name, figure in figures.items() if figure is not None)
             raise ValueError(f"monitor must be one of {there}, not {self.monitor!r}")

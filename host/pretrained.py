@@ -1,8 +1,9 @@
 """Weights that were learned before: of a run, or of PyTorch.
 
     weights.npz         layer_1, layer_2, ...: words as a run writes them, or real numbers
-    *.safetensors       a state_dict: pairs of NAME.weight (outputs, inputs) and NAME.bias, in the
-                        order of their names, 2 before 10
+    *.safetensors       a checkpoint of a run, tile by tile as the device had them; or a state_dict:
+                        pairs of NAME.weight (outputs, inputs) and NAME.bias, in the order of their
+                        names, 2 before 10
 
 A matrix here is (outputs, inputs + 1), the bias last.
 """
@@ -20,10 +21,16 @@ from numpy.typing import ArrayLike, NDArray
 from host.fixed_point import decode
 from host.initialisation import draw
 from host.layers import Dense
-from host.network import Network
-from hw.numbers import Format
+from host.memory_map import map_memory
+from host.network import Network, dense
+from hw.config import configuration
+from hw.isa import Loss, Register
+from hw.numbers import WEIGHT, Format
 
 Reals = NDArray[np.float64]
+CHECKPOINT = "synaptile"
+"""Names the document in the header of a checkpoint."""
+
 Source = Path | str | Sequence[ArrayLike]
 """A file, or matrices of all layers."""
 
@@ -80,7 +87,10 @@ def read_weights(path: Path, fmt: Format) -> dict[int, Reals]:
     if path.suffix == ".npz":
         return _run_weights(path, _run_format(path.with_name("result.json"), fmt))
     if path.suffix == ".safetensors":
-        return _state_dict(path, _tensors(path))
+        header, tensors = _tensors(path)
+        if CHECKPOINT in header:
+            return _checkpoint(path, header[CHECKPOINT], tensors)
+        return _state_dict(path, tensors)
     raise ValueError(f"weights must be a file .npz or .safetensors, not {path.name}")
 
 
@@ -112,14 +122,35 @@ def _run_weights(path: Path, fmt: Format) -> dict[int, Reals]:
     return found
 
 
-def _tensors(path: Path) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """What a file says about its tensors, and these by name."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, framework="np") as file:
+            names = file.keys()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from None
+
+
+def _checkpoint(
+    path: Path, document: str, tensors: Mapping[str, NDArray[Any]]
+) -> dict[int, Reals]:
+    """The matrices of the dense network of a run, out of the tiles of its WEIGHT memory."""
+    try:
+        run = json.loads(document)["run"]
+        config, device = run["config"], configuration(run["configuration"])
+        features = int(tensors["device.registers"][Register.FEATURES])
+        sizes = (features, *(layer["units"] for layer in config["network"]["layers"]))
+        image = tensors["device.memories.WEIGHT 0"].view(np.int16)
+        fmt = Format.parse(config.get("formats", {}).get("weights") or str(WEIGHT))
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise ValueError(f"{path} must be a checkpoint of a dense network's run") from None
+    # Where weights lie depends on their shapes alone.
+    network = dense(sizes, loss=Loss.MEAN_SQUARED_ERROR, class_target=False)
+    laid = map_memory(network, device, batch=1, momentum=False).weights
+    return {tensor.layer: decode(tensor.matrix(image), fmt) for tensor in laid}
 
 
 def _state_dict(path: Path, tensors: Mapping[str, NDArray[Any]]) -> dict[int, Reals]:

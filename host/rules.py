@@ -31,6 +31,8 @@ class SGD:
 
     def __post_init__(self) -> None:
         self.rule()
+        if not hasattr(self.schedule, "by_batch"):
+            raise ValueError(f"schedule must be one such as Cosine(), not {self.schedule!r}")
 
     def rule(self, factor: float = 1.0) -> Rule:
         """The rule where the schedule multiplies the rate by `factor`."""

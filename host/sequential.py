@@ -20,7 +20,7 @@ from host.statistics import Counts, accuracy, mean_loss
 from host.stopping import EarlyStopping
 from host.streaming import Interruption, stop
 from host.trainer import WEIGHT_SEED, EpochReport, Trainer, make_plan
-from host.validation import set_aside
+from host.validation_split import set_aside
 from hw.config import DeviceConfig, configuration
 
 

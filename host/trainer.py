@@ -6,7 +6,7 @@ a Trainer carries it out on one.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -233,13 +233,13 @@ class EpochReport:
     epoch: int
     rate: float
     train: Counts
-    val: Counts
+    val: Counts = field(default_factory=Counts.zero)
     test: Counts
     train_loss: float | None
-    val_loss: float | None
+    val_loss: float | None = None
     test_loss: float | None
     train_accuracy: float | None
-    val_accuracy: float | None
+    val_accuracy: float | None = None
     test_accuracy: float | None
     seconds: float
 

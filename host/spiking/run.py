@@ -19,7 +19,7 @@ from host.spiking.tables import SpikingRunConfig
 from host.spiking.trainer import SpikingReport, SpikingTrainer
 from host.stopping import kept
 from host.streaming import Interruption
-from host.validation import set_aside
+from host.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 

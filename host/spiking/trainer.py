@@ -49,7 +49,7 @@ class SpikingReport:
     train: Counts
     samples: int
     train_accuracy: float | None
-    val_accuracy: float | None
+    val_accuracy: float | None = None
     test_accuracy: float | None
     votes: dict[str, float]
     labels: list[int]

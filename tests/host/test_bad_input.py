@@ -86,6 +86,8 @@ def test_shapes_of_what_is_predicted():
         (lambda: SGD(0), "rate must be above 0"),
         (lambda: SGD(0.1, momentum=1), "momentum must be at least 0 and below 1"),
         (lambda: SGD(0.1, l2=-1), "decay must be at least 0"),
+        (lambda: SGD(0.1, schedule="cosine"), r"schedule must be one such as Cosine\(\), not 'cos"),
+        (lambda: Dense(3, frozen="no"), "frozen must be True or False, not 'no'"),
         (lambda: Sequential([], device="golden").fit(X, Y), "at least one layer"),
         (lambda: model(configuration="ecp6").fit(X, Y), "must be one of .*ecp5-8x8.* not 'ecp6'"),
         (lambda: Sequential([Dense(3)], device="fpga").fit(X, Y), "device must be one of golden"),

@@ -6,15 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from host.cli import app
+from host.device import open_device
+from host.fixed_point import decode
 from host.initialisation import INITS, SMALL, draw, he_normal
 from host.layers import Dense, build_network
 from host.network import dense
-from host.pretrained import first_weights, read_weights
+from host.pretrained import CHECKPOINT, first_weights, read_weights
+from host.run import prepare, train
 from host.run_config import LayerTable, parse_config
+from hw.config import region_words
+from hw.isa import Region
 from hw.numbers import WEIGHT, Format
 from synaptile import SGD, Sequential
 from tests.host.small_run import classes_data
@@ -167,6 +173,36 @@ epochs = 3
     # A layer that names an init of its own is drawn.
     drawn_anew = run("four", "Q3.12", ', frozen = true, init = "zeros"', more)
     assert not drawn_anew[0].any()
+
+
+@pytest.mark.parametrize("fmt", ["Q3.12", "Q4.11"])
+def test_a_checkpoints_weights_are_those_of_its_device(tmp_path, fmt):
+    values = {
+        "data": {"name": "iris", "scaling": "z-score"},
+        "network": {"layers": [{"units": 9, "activation": "relu"}, {"units": 3}]},
+        "formats": {"weights": fmt},
+        "training": {"epochs": 2},
+    }
+    experiment = prepare(parse_config(values))
+    with open_device("golden", experiment.device_config) as device:
+        outcome = train(experiment, device)
+        sizes = region_words(experiment.device_config)
+        tensors = {
+            "device.memories.WEIGHT 0": device.read(Region.WEIGHT, 0, sizes[Region.WEIGHT]),
+            "device.registers": device.read(Region.REGISTERS, 0, sizes[Region.REGISTERS]),
+        }
+    run = {"config": values, "configuration": experiment.device_config.name}
+    path = tmp_path / "epoch-000002.safetensors"
+    save_arrays(tensors, path, {CHECKPOINT: json.dumps({"run": run})})
+    found = read_weights(path, WEIGHT)
+    assert sorted(found) == [1, 2]
+    for layer in (1, 2):
+        words = outcome.weights[f"layer_{layer}"]
+        assert np.array_equal(found[layer], decode(words, Format.parse(fmt)))
+    for wrong in ("{", "[]", "{}", json.dumps({"run": {**run, "configuration": "ecp6"}})):
+        save_arrays(tensors, path, {CHECKPOINT: wrong})
+        with pytest.raises(ValueError, match="must be a checkpoint of a dense network's run"):
+            read_weights(path, WEIGHT)
 
 
 def test_matrices_of_another_network():

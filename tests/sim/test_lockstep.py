@@ -72,6 +72,9 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     spiking = [draw(neurons()) if kind == Activation.SURROGATE else None for kind in hidden]
     classes = sizes[-1] > 1
     cross_entropy = config.cross_entropy and classes and draw(st.booleans())
+    # Of two networks one learns with all its layers.
+    flags = st.lists(st.booleans(), min_size=len(hidden) + 1, max_size=len(hidden) + 1)
+    frozen = draw(st.one_of(st.just([]), flags.filter(lambda still: not all(still))))
     return Network(
         sizes=tuple(sizes),
         activations=(*hidden, Activation.LINEAR),
@@ -79,6 +82,7 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
         leak_shift=draw(st.integers(1, 15)),
         loss=Loss.CROSS_ENTROPY if cross_entropy else Loss.MEAN_SQUARED_ERROR,
         class_target=cross_entropy or (classes and draw(st.booleans())),
+        frozen=tuple(frozen),
         formats=Formats(
             input=draw(formats(st.integers(8, 12))),
             activation=draw(formats(st.integers(8, 11))),
