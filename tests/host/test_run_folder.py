@@ -1,18 +1,22 @@
 """What stands in a run's folder: configuration, metrics, status, and who may have the folder."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from host.config_tables import CheckpointTable, MonitoringTable
 from host.monitoring.metrics_file import MetricsFile, read_metrics
 from host.monitoring.status import RunState, StatusFile, duration, read_status
 from host.run_config import read_config
+from host.spiking.validation import RANGES
 from tests.host.test_cli import SMALL, call, words
 
 DENSE = SMALL + "[checkpoints]\nevery = 2\n[monitoring]\nbatches = 3\n"
@@ -101,6 +105,19 @@ def test_a_file_of_data_is_found_from_the_folder(tmp_path):
     path.write_text(SMALL.replace('name = "iris"\nscaling = "z-score"', 'file = "d.csv"'))
     trained(path, tmp_path / "run")
     assert read_config(tmp_path / "run" / "config.toml").data.file == tmp_path / "d.csv"
+
+
+def test_the_page_tells_the_usual_tables_and_every_range():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "runs.md").read_text()
+    told = {}
+    for block in page.split("```toml")[1:]:
+        told |= tomllib.loads(block.partition("```")[0])
+    assert told["checkpoints"] == CheckpointTable().model_dump()
+    assert told["monitoring"] == MonitoringTable().model_dump()
+    for usual in RANGES.values():
+        high = "on" if usual.high == math.inf else f"{usual.high:g}"
+        span = f"from {usual.low:g} on" if high == "on" else f"{usual.low:g} to {high}"
+        assert f"| {usual.name} | {span} |" in page
 
 
 # Going on
