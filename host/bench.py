@@ -2,6 +2,7 @@
 
     cycles of a step, by command    utilisation    growth with width, depth, batch, array
     simulated cycles/s    golden samples/s    PyTorch and numpy on one core    ratios to them
+    what watching a run costs
     synapses a cycle of the spiking half, and a time step by the inputs that fire
     samples/s of every board, bound by its array and by its line
 
@@ -26,7 +27,7 @@ from typing import Any
 
 from rich.console import Console
 
-from host.benchmarks import boards, cycles, peers, speed, spikes
+from host.benchmarks import boards, cycles, monitoring, peers, speed, spikes
 from host.benchmarks.report import Report
 from host.benchmarks.workload import BATCH, DIGITS, LARGE, WIDE, Workload
 from host.device import Device, DeviceError, open_device
@@ -186,6 +187,10 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
     for name in [name for name in golden if "cycles" in name or "waiting" in name]:
         del golden[name]
     report.golden(golden)
+    watched = {}
+    if not quick:
+        watched = monitoring.overhead(epochs=20, repeat=5)
+        report.monitoring(watched)
 
     spiking = {}
     if not quick:
@@ -207,6 +212,7 @@ def sections(report: Report, simulators: Simulators, *, quick: bool) -> dict[str
         "growth": grown,
         "simulation": {**simulated, "target": SIMULATION_TARGET},
         "golden": golden,
+        "monitoring": watched,
         "spiking": spiking,
         "peers": found,
         "ratios": ratios,

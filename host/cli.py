@@ -15,13 +15,16 @@ import typer
 from numpy.typing import NDArray
 from rich.text import Text
 
-from host import board_commands, rate_range_command
+from host import board_commands, rate_range_command, run_commands
 from host.device import Device, DeviceError, open_device
 from host.display import TrainingDisplay, opening, summary
 from host.experiment import Experiment, Outcome
 from host.named_board import named_configuration
-from host.run import prepare, train, write_results
+from host.report.page import check_report, write_report
+from host.run import prepare, train
 from host.run_config import read_config
+from host.run_folder import check_folder, refuse_file
+from host.session import Session
 from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
 from hw.isa import MEMORY_REGIONS, Region
 
@@ -35,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(board_commands.app)
+app.add_typer(run_commands.app)
 app.add_typer(rate_range_command.app)
 
 Config = Annotated[Path, typer.Argument(help="A TOML file, such as examples/digits.toml")]
@@ -83,22 +87,43 @@ def train_command(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Draw what a spiking network has learned")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, which stands alone, afterwards")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the latest good checkpoint in --out")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Forget a run in --out that has not ended")
+    ] = False,
 ) -> None:
     """Train a network, show how it goes, and write what came of it into a folder."""
     with explained():
         experiment = _prepared(config, [device], seed=seed, epochs=epochs)
-        _refuse_file(out_dir)
+        if report:
+            check_report()
+        check_folder(out_dir, resume=resume, overwrite=overwrite)
         if pictures and not experiment.draws:
             raise ValueError("--pictures must be left out: only spiking networks are drawn")
-        outcome, final = _run(experiment, device, pictures=out_dir if pictures else None)
-        write_results(out_dir, experiment, outcome)
+        outcome, final = _train(
+            experiment, device, out_dir, resume=resume, pictures=pictures, events=tensorboard
+        )
         out.print()
         out.print(summary(experiment, outcome))
         # A path that is broken into lines cannot be copied.
         written = f"\nresults in {out_dir}/result.json\nweights in {out_dir}/weights.npz"
         out.print(written, soft_wrap=True)
+        if report:
+            out.print(f"report in {write_report(out_dir)}", soft_wrap=True)
         if outcome.interrupted:
-            errors.print(f"interrupted after {_epochs(outcome)}; the device is stopped")
+            errors.print(
+                f"interrupted after {_epochs(outcome)}; the device is stopped, and --resume goes "
+                "on from the last checkpoint",
+                soft_wrap=True,
+            )
             raise typer.Exit(INTERRUPTED)
         if verify:
             other = "golden" if device != "golden" else "sim"
@@ -125,11 +150,6 @@ def _epochs(outcome: Outcome) -> str:
     return f"{count} epoch{'s' * (count != 1)}"
 
 
-def _refuse_file(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out must be a folder, and {folder} is a file")
-
-
 def _open(device: str, experiment: Experiment) -> Device:
     def report(line: str) -> None:
         errors.print(Text(line))
@@ -140,26 +160,50 @@ def _open(device: str, experiment: Experiment) -> Device:
         raise DeviceError(str(error)) from error
 
 
-def _run(
-    experiment: Experiment, device: str, *, replay: bool = False, pictures: Path | None = None
+def _train(
+    experiment: Experiment,
+    device: str,
+    folder: Path,
+    *,
+    resume: bool,
+    pictures: bool,
+    events: bool,
 ) -> tuple[Outcome, dict[Region, NDArray[np.uint16]]]:
-    """Train on a device; what came of it, and the device's state at the end."""
+    """Train on a device, in a folder; what came of it, and the device's state at the end."""
+    from sim.compare import read_state
+
+    def say(line: str) -> None:
+        errors.print(Text(line), soft_wrap=True)
+
+    with (
+        _open(device, experiment) as opened,
+        Session(folder, experiment, opened, resume=resume, events=events, say=say) as session,
+    ):
+        out.print(Text(opening(experiment, opened.name)))
+        out.print()
+        with TrainingDisplay(out, experiment).showing("training") as display:
+            outcome = session.train(display.epoch)
+        final = read_state(session.device)
+        if not outcome.interrupted:
+            experiment.ask(session.device, outcome)
+            if pictures:
+                for path in experiment.pictures(session.device, folder):
+                    out.print(f"drew {path}", soft_wrap=True)
+        session.finish(outcome)
+    return outcome, final
+
+
+def _run(
+    experiment: Experiment, device: str
+) -> tuple[Outcome, dict[Region, NDArray[np.uint16]]]:
+    """Train on a device without a word; what came of it, and the device's state at the end."""
     from sim.compare import read_state
 
     with _open(device, experiment) as opened:
-        if not replay:
-            out.print(Text(opening(experiment, opened.name)))
-            out.print()
-        title = f"replaying on {opened.name}" if replay else "training"
-        with TrainingDisplay(out, experiment).showing(title, quiet=replay) as display:
+        title = f"replaying on {opened.name}"
+        with TrainingDisplay(out, experiment).showing(title, quiet=True) as display:
             outcome = train(experiment, opened, report=display.epoch)
-        final = read_state(opened)
-        if not outcome.interrupted:
-            experiment.ask(opened, outcome)
-            if pictures is not None:
-                for path in experiment.pictures(opened, pictures):
-                    out.print(f"drew {path}", soft_wrap=True)
-    return outcome, final
+        return outcome, read_state(opened)
 
 
 def _replay(
@@ -169,7 +213,7 @@ def _replay(
 
     `done` is the name of the device that ran, and its state at the end.
     """
-    outcome, replayed = _run(experiment, other, replay=True)
+    outcome, replayed = _run(experiment, other)
     if outcome.interrupted:
         raise KeyboardInterrupt
     difference = _first_difference(experiment, done, (other, replayed))
@@ -225,7 +269,7 @@ def compare(
 def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
     """Exit, or raise Divergence, at the first difference; return when it was looked for."""
     if every == Every.RUN:
-        outcome, final = _run(experiment, names[0], replay=True)
+        outcome, final = _run(experiment, names[0])
         if outcome.interrupted:
             raise KeyboardInterrupt
         _replay(experiment, (names[0], final), names[1])
@@ -299,7 +343,7 @@ def sweep_command(
                 f"a search needs {error.name}, which is not installed: pip install "
                 "'synaptile[search]'"
             ) from None
-        _refuse_file(out_dir)
+        refuse_file(out_dir)
         search = read_search(file)
         if trials is not None:
             search = search.model_copy(update={"trials": trials})

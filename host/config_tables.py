@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from host import data
 from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
+from host.checkpoints.cadence import Cadence
 from host.data import SOURCES
 from host.monitor import Mode, Monitor
 from host.plateau import ReduceOnPlateau
@@ -184,6 +185,26 @@ class DeviceTable(Table):
         return configuration(self.configuration)
 
 
+class CheckpointTable(Table):
+    """[checkpoints]: after every `every` epochs, `seconds` and better epoch; at most `keep`."""
+
+    every: Count = Cadence.every
+    seconds: Positive = Cadence.seconds
+    keep: Annotated[int, Field(ge=2, strict=True)] = Cadence.keep
+
+    def cadence(self) -> Cadence:
+        """When checkpoints are written, and how many are kept."""
+        return Cadence(every=self.every, seconds=self.seconds, keep=self.keep)
+
+
+class MonitoringTable(Table):
+    """[monitoring]: a line of metrics every so many batches, plots every so many epochs."""
+
+    batches: Count = 10
+    plots: Count = 50
+    tensorboard: bool = False
+
+
 class TomlFile(Table):
     """A whole file."""
 
@@ -217,6 +238,8 @@ class RunTables(TomlFile):
 
     data: DataTable
     device: DeviceTable = DeviceTable()
+    checkpoints: CheckpointTable = CheckpointTable()
+    monitoring: MonitoringTable = MonitoringTable()
 
     def with_options(
         self,

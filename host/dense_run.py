@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from host import data
+from host.checkpoints.continued import ContinuedDevice
 from host.data import Dataset
 from host.device import Device
-from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
+from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances, digest
 from host.figures import number, percent, tally
 from host.fixed_point import RangeError
 from host.layers import build_network
@@ -16,13 +17,15 @@ from host.network import Network
 from host.pretrained import first_weights
 from host.run_config import RunConfig
 from host.samples import encode_inputs
-from host.statistics import mac_utilisation
+from host.statistics import Counts, accuracy, mac_utilisation, mean_loss
 from host.stopping import kept
 from host.streaming import Interruption
 from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
 from host.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
+from hw.layout import tiles
+from hw.numbers import Format
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +33,9 @@ class DenseExperiment:
     """See `host.experiment.Experiment`."""
 
     draws: ClassVar[bool] = False
+    report_type: ClassVar[type] = EpochReport
+
+    counts_batches = True
 
     averaged_epochs = 5
 
@@ -60,6 +66,48 @@ class DenseExperiment:
     def extents(self) -> dict[Region, int]:
         """See `Experiment.extents`."""
         return self.plan.compiled.memory.extents()
+
+    def stretches(self) -> list[tuple[Region, int, int]]:
+        """See `Experiment.stretches`."""
+        tensors = self.plan.compiled.memory
+        return [(tensor.region, tensor.start, tensor.words) for tensor in tensors]
+
+    def samples_digest(self) -> str:
+        """See `Experiment.samples_digest`."""
+        return digest(self.plan.train, self.plan.validation, self.plan.test)
+
+    @property
+    def training_batches(self) -> int:
+        """See `Experiment`."""
+        return tiles(len(self.plan.train), self.plan.batch_size)
+
+    @property
+    def weight_formats(self) -> dict[str, Format]:
+        """See `Experiment`."""
+        layers = range(1, self.network.layers + 1)
+        return {f"layer_{layer}": self.network.formats.weight for layer in layers}
+
+    @property
+    def score_name(self) -> str:
+        """See `Experiment`."""
+        samples = "test" if self.plan.validation is None else "validation"
+        return f"{samples} {'accuracy' if self.dataset.classes else 'loss'}"
+
+    def score(self, report: EpochReport) -> float | None:
+        """See `Experiment.score`: the accuracy, or the negative loss where there are no classes."""
+        tested = self.plan.validation is None
+        if self.dataset.classes:
+            return report.test_accuracy if tested else report.val_accuracy
+        loss = report.test_loss if tested else report.val_loss
+        return None if loss is None else -loss
+
+    def batch_metrics(self, counts: Counts) -> dict[str, float]:
+        """See `Experiment.batch_metrics`."""
+        found = {
+            "loss": mean_loss(self.network, counts),
+            "accuracy": accuracy(self.network, counts),
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def opening(self) -> str:
         """See `Experiment.opening`."""
@@ -105,6 +153,13 @@ class DenseExperiment:
         """See `Experiment.weights`."""
         words = self.plan.compiled.read_weights(device)
         return {f"layer_{layer}": w for layer, w in enumerate(words, start=1)}
+
+    def activity(self, device: ContinuedDevice) -> None:
+        """See `Experiment.activity`."""
+
+    def biology(self, activity: object, weights: Mapping[str, Words]) -> dict[str, Any]:
+        """See `Experiment.biology`; there is no activity."""
+        raise ValueError("a dense network must not be validated: none of its neurons spike")
 
     def ask(self, device: Device, outcome: Outcome) -> None:
         """See `Experiment.ask`."""

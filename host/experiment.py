@@ -3,10 +3,11 @@
 `host.dense_run` and `host.spiking.run` are the two kinds.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,16 @@ from numpy.typing import NDArray
 from host.config_tables import RunTables
 from host.device import Device
 from host.figures import percent
+from host.samples import Samples
 from host.statistics import Counts, working_cycles
 from host.streaming import Interruption
 from hw.config import DeviceConfig
 from hw.isa import Region
+from hw.numbers import Format
+
+if TYPE_CHECKING:
+    from host.checkpoints.continued import ContinuedDevice
+    from host.spiking.activity import Activity
 
 Words = NDArray[np.int16]
 
@@ -61,6 +68,7 @@ class Outcome:
     interrupted: whether the user stopped it
     weights: words of the weights at the end, by name
     answers: outputs for the configuration's questions
+    biology: of a spiking network, see `host.spiking.validation`
     """
 
     device: str
@@ -69,6 +77,7 @@ class Outcome:
     interrupted: bool = False
     weights: dict[str, Words] = field(default_factory=dict)
     answers: list[list[float]] = field(default_factory=list)
+    biology: dict[str, Any] | None = None
 
     @property
     def counts(self) -> Counts:
@@ -83,7 +92,13 @@ class Trainer(Protocol):
         """Bring the device into the run's first state."""
 
     def reports(self) -> Iterator[Report]:
-        """Train the epochs, one for each step of the iterator."""
+        """Train the epochs that are left, one for each step of the iterator."""
+
+    def state(self) -> dict[str, Any]:
+        """What the epochs that are left depend on, besides the device: values and arrays."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the trainer whose state() this was; the device is brought back apart."""
 
 
 class Experiment(Protocol):
@@ -96,9 +111,27 @@ class Experiment(Protocol):
     epochs, seed: of the run
     averaged_epochs: the test accuracy of the run is the mean over so many epochs, its last ones
     draws: whether it has pictures
+    report_type: of what its trainer reports
+    training_batches: that an epoch trains
+    counts_batches: whether the device counts right answers while it trains
+    score_name: what `score` tells, an accuracy or (its negative) a loss
+    weight_formats: binary points of what is learned, by name
     """
 
     draws: ClassVar[bool]
+    report_type: ClassVar[type]
+
+    @property
+    def training_batches(self) -> int: ...
+
+    @property
+    def counts_batches(self) -> bool: ...
+
+    @property
+    def score_name(self) -> str: ...
+
+    @property
+    def weight_formats(self) -> dict[str, Format]: ...
 
     @property
     def averaged_epochs(self) -> int: ...
@@ -121,6 +154,18 @@ class Experiment(Protocol):
     def extents(self) -> dict[Region, int]:
         """Words of each memory from address 0 to the last that the run uses."""
 
+    def stretches(self) -> list[tuple[Region, int, int]]:
+        """Region, first word and number of words of everything that the run uses of memories."""
+
+    def samples_digest(self) -> str:
+        """A hash of all samples, as the device gets them."""
+
+    def score(self, report: Any) -> float | None:
+        """How good the network was after an epoch, the larger the better; None if nobody knows."""
+
+    def batch_metrics(self, counts: Counts) -> dict[str, float]:
+        """What the device's counts over some training batches say; nothing where they do not."""
+
     def opening(self) -> str:
         """What is about to be trained."""
 
@@ -136,6 +181,12 @@ class Experiment(Protocol):
     def weights(self, device: Device) -> dict[str, Words]:
         """What the device has learned."""
 
+    def activity(self, device: "ContinuedDevice") -> "Activity | None":
+        """What neurons do with test samples, None where none spike; the device stays as it is."""
+
+    def biology(self, activity: "Activity", weights: Mapping[str, Words]) -> dict[str, Any]:
+        """How much like a nervous system the network is; see `host.spiking.validation`."""
+
     def ask(self, device: Device, outcome: Outcome) -> None:
         """Put the configuration's questions to what was learned; this loads other programs."""
 
@@ -147,6 +198,16 @@ class Experiment(Protocol):
 
     def summary(self, values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """The results in rows of a name and a text."""
+
+
+def digest(*samples: Samples | None) -> str:
+    """A hash of encoded samples."""
+    found = hashlib.sha256()
+    for each in samples:
+        if each is not None:
+            found.update(repr((each.rows.shape, sorted(each.registers.items()))).encode())
+            found.update(each.rows.data)
+    return found.hexdigest()
 
 
 def mean_test_accuracy(epochs: Sequence[Report], averaged: int) -> float | None:

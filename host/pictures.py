@@ -1,4 +1,4 @@
-"""Pictures of runs: curves, weights and connectivity; rasters, firing rates, the STDP window.
+"""Pictures: rasters, weight maps, firing rates, the STDP window, and the learning rate's range.
 
 All are PNG at 300 dpi. matplotlib is the extra `pictures`.
 """
@@ -151,7 +151,9 @@ def spike_raster(
     figure = new_figure(6.4, 1.0 + 2.2 * len(populations))
     panels = figure.subplots(len(populations), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, (times, neurons, size)) in zip(panels, populations.items(), strict=True):
-        axes.plot(times * dt, neurons, "|", color=BLUE, markersize=4)
+        # A mark is about as high as the line of its neuron, and never too small to be seen.
+        size_of_mark = min(12.0, max(4.0, 130.0 / size))
+        axes.plot(times * dt, neurons, "|", color=BLUE, markersize=size_of_mark)
         axes.set_ylim(-1, size)
         axes.set_ylabel(name)
         plain(axes)

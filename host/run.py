@@ -13,7 +13,7 @@ import numpy as np
 
 from host.dense_run import prepare_dense
 from host.device import Device
-from host.experiment import Experiment, Outcome
+from host.experiment import Experiment, Outcome, Trainer
 from host.run_config import RunConfig, SpikingRunConfig
 from host.spiking.run import prepare_spiking
 from host.streaming import Interruption, stop
@@ -31,20 +31,29 @@ def train(
     device: Device,
     *,
     report: Callable[[Any], None] = lambda epoch: None,
+    begin: Callable[[Trainer, Outcome], None] = lambda trainer, outcome: None,
+    after: Callable[[Trainer, Outcome], None] = lambda trainer, outcome: None,
 ) -> Outcome:
     """Carry the run out; a Ctrl-C stops the device and ends it early.
 
     The device stays as the last epoch left it, so that its state can be compared.
 
-    `report` is called after every epoch.
+    Parameters
+    ----------
+    experiment, device: what runs on what
+    report: is called after every epoch
+    begin: is called when the device is loaded, and may bring it and the trainer to a later state
+    after: is called after every epoch, before `report`
     """
     outcome = Outcome(device=device.name, identity=device.identity)
     with Interruption() as interruption:
         trainer = experiment.trainer(device, interruption)
         try:
             trainer.load()
+            begin(trainer, outcome)
             for epoch in trainer.reports():
                 outcome.epochs.append(epoch)
+                after(trainer, outcome)
                 report(epoch)
                 interruption.check()
         except KeyboardInterrupt:

@@ -7,6 +7,7 @@ a Trainer carries it out on one.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -287,6 +288,24 @@ class Trainer:
         """Bring the device into the plan's first state: weights, programs, randomness, counters."""
         make_ready(self.device, self.plan.seed)
         self.plan.compiled.load(self.device, self.plan.weights)
+
+    def state(self) -> dict[str, Any]:
+        """What the epochs that are left depend on, besides the device; see `restore`."""
+        return {
+            "epoch": self.epoch,
+            "order": self._order.bit_generator.state,
+            "figures": [dict(figures) for figures in self.figures],
+            "best": self.best,
+            "registers": {register.name: value for register, value in self._registers.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the trainer whose state() this was; the device is brought back apart."""
+        self.epoch = state["epoch"]
+        self._order.bit_generator.state = state["order"]
+        self.figures = list(state["figures"])
+        self.best = state["best"]
+        self._registers = {Register[name]: value for name, value in state["registers"].items()}
 
     def reports(self) -> Iterator[EpochReport]:
         """Train and evaluate the epochs that are left, one for each step of the iterator.

@@ -77,6 +77,15 @@ class Report:
         self._heading(f"golden model: {epoch['title']}")
         self._line(f"{_count(round(epoch['samples_per_second']))} samples a second")
 
+    def monitoring(self, section: dict[str, Any]) -> None:
+        """What watching a run costs."""
+        self._heading(f"checkpoints, metrics and events: {section['title']}")
+        alone, watched = section["seconds"]["alone"], section["seconds"]["watched"]
+        self._line(
+            f"{watched:.3f} s of processor time instead of {alone:.3f} s: "
+            f"{section['ratio']:.2f} times (target: at most {section['target']:g})"
+        )
+
     def spikes(self, section: dict[str, Any]) -> None:
         """The spiking half."""
         network = f"{section['inputs']} inputs, {section['neurons']} neurons"

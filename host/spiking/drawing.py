@@ -2,19 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from host.device import Device
 from host.fixed_point import decode
 from host.pictures import firing_rates, spike_raster, weight_maps
-from host.samples import Samples
+from host.spiking.activity import Activity, observe
 from host.spiking.plan import SpikingPlan
-from host.spiking.program import Phase
-from host.spiking.recording import record
-from host.spiking.trainer import SpikingTrainer
-
-SAMPLES = 200
-"""Test samples of which rates are drawn; a tenth of them where neurons have no counts."""
 
 
 def draw_pictures(plan: SpikingPlan, device: Device, folder: Path) -> list[Path]:
@@ -29,25 +21,22 @@ def draw_pictures(plan: SpikingPlan, device: Device, folder: Path) -> list[Path]
         title = f"weights of the {name}"
         weights = decode(words, tensor.fmt)
         drawn.append(weight_maps(folder / f"weights_{name}.png", weights, title=title))
-    phase = Phase.EVALUATE if compiled.circuit.responses is None else Phase.RESPOND
-    drawn.append(_rates(plan, device, phase, folder / "rates.png"))
-    found = record(device, compiled, phase, plan.test)
-    parts = {name: (s.times, s.neurons, s.size) for name, s in found.items() if len(s.times)}
-    encoding = plan.network.encoding
-    steps, dt = (encoding.steps, encoding.dt) if encoding is not None else (1, 1.0)
-    title = "spikes of the first test sample"
-    drawn.append(spike_raster(folder / "raster.png", parts, steps=steps, dt=dt, title=title))
-    return drawn
+    return [*drawn, *draw_activity(observe(plan, device), folder)]
 
 
-def _rates(plan: SpikingPlan, device: Device, phase: Phase, path: Path) -> Path:
-    rows, registers = plan.test.rows, plan.test.registers
-    if plan.compiled.circuit.responses is not None:
-        counts = SpikingTrainer(device, plan).responses(Samples(rows[:SAMPLES], registers))
-        return firing_rates(path, counts, title="spikes of the neurons")
-    counted = []
-    for index in range(min(SAMPLES // 10, len(rows))):
-        sample = Samples(rows[index * plan.compiled.circuit.rows :], registers)
-        spikes = next(iter(record(device, plan.compiled, phase, sample).values()))
-        counted.append(np.bincount(spikes.neurons, minlength=spikes.size))
-    return firing_rates(path, np.array(counted), title="activity of the granule cells")
+def draw_activity(activity: Activity, folder: Path) -> list[Path]:
+    """Firing rates, and the raster of a sample."""
+    title = f"activity of the {activity.cells}, {len(activity.counts)} test samples"
+    parts = {
+        name: (spikes.times, spikes.neurons, spikes.size)
+        for name, spikes in activity.spikes.items()
+        if len(spikes.times)
+    }
+    raster = spike_raster(
+        folder / "raster.png",
+        parts,
+        steps=activity.steps,
+        dt=activity.dt,
+        title="spikes of the first test sample",
+    )
+    return [firing_rates(folder / "rates.png", activity.counts, title=title), raster]

@@ -119,10 +119,14 @@ class SpikingMemory:
     def extents(self) -> dict[Region, int]:
         """Words of each memory from address 0 to the last that is used."""
         ends = dict.fromkeys(MEMORY_REGIONS, 0)
-        everything: tuple[Tensor | Part, ...] = (*self.tensors, *self.parts)
-        for one in everything:
-            ends[one.region] = max(ends[one.region], one.start + one.words)
+        for region, start, words in self.stretches():
+            ends[region] = max(ends[region], start + words)
         return ends
+
+    def stretches(self) -> list[tuple[Region, int, int]]:
+        """Region, first word and number of words of everything."""
+        everything: tuple[Tensor | Part, ...] = (*self.tensors, *self.parts)
+        return [(one.region, one.start, one.words) for one in everything]
 
     def locate(self, region: Region, address: int) -> str:
         """What a word of the device is, such as 'trace of neuron 5 of the inputs'."""

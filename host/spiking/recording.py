@@ -43,7 +43,7 @@ def record(
     if phase == Phase.RESPOND and compiled.circuit.responses is not None:
         compiled.circuit.responses.begin(device)
     write_registers(device, {**sample.registers, Register.COUNT: 1})
-    device.stream(sample.batch(0, compiled.circuit.rows))
+    device.stream(sample.batch(0, 1))
     before: dict[str, int] = {}
     for step, instruction in _commands(device, compiled, phase):
         if instruction.opcode not in WRITING:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from host import data
+from host.checkpoints.continued import ContinuedDevice
 from host.data import Dataset
 from host.device import Device
-from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
+from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances, digest
 from host.figures import percent, tally
+from host.fixed_point import decode
+from host.spiking.activity import Activity, observe, twin
 from host.spiking.drawing import draw_pictures
 from host.spiking.labels import SILENT
 from host.spiking.network import SpikingNetwork
@@ -17,11 +20,14 @@ from host.spiking.plan import SpikingPlan, make_spiking_plan
 from host.spiking.rules import ClimbingFibre
 from host.spiking.tables import SpikingRunConfig
 from host.spiking.trainer import SpikingReport, SpikingTrainer
+from host.spiking.validation import validate
+from host.statistics import Counts
 from host.stopping import kept
 from host.streaming import Interruption
 from host.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
+from hw.numbers import Format
 
 COUNTED_EPOCHS = 3
 """The test accuracy of a network whose answers the device counts is a mean over so many epochs;
@@ -33,6 +39,7 @@ class SpikingExperiment:
     """See `host.experiment.Experiment`."""
 
     draws: ClassVar[bool] = True
+    report_type: ClassVar[type] = SpikingReport
 
     config: SpikingRunConfig
     device_config: DeviceConfig
@@ -66,6 +73,46 @@ class SpikingExperiment:
     def extents(self) -> dict[Region, int]:
         """See `Experiment.extents`."""
         return self.plan.compiled.memory.extents()
+
+    def stretches(self) -> list[tuple[Region, int, int]]:
+        """See `Experiment.stretches`."""
+        return self.plan.compiled.memory.stretches()
+
+    def samples_digest(self) -> str:
+        """See `Experiment.samples_digest`."""
+        validated = self.plan.validation
+        return digest(self.plan.train, validated[0] if validated else None, self.plan.test)
+
+    @property
+    def training_batches(self) -> int:
+        """See `Experiment`."""
+        return len(self.plan.train)
+
+    @property
+    def counts_batches(self) -> bool:
+        """See `Experiment`."""
+        return self.plan.compiled.circuit.responses is None
+
+    @property
+    def weight_formats(self) -> dict[str, Format]:
+        """See `Experiment`."""
+        weights = self.plan.compiled.circuit.weights
+        return {name: tensor.fmt for name, tensor in weights.items()}
+
+    @property
+    def score_name(self) -> str:
+        """See `Experiment`."""
+        return "test accuracy" if self.plan.validation is None else "validation accuracy"
+
+    def score(self, report: SpikingReport) -> float | None:
+        """See `Experiment.score`."""
+        return report.test_accuracy if self.plan.validation is None else report.val_accuracy
+
+    def batch_metrics(self, counts: Counts) -> dict[str, float]:
+        """See `Experiment.batch_metrics`."""
+        if not counts["samples"]:
+            return {}
+        return {"accuracy": counts["correct"] / counts["samples"]}
 
     def opening(self) -> str:
         """See `Experiment.opening`."""
@@ -117,6 +164,16 @@ class SpikingExperiment:
             words["granule_table"] = self.plan.table
         return words
 
+    def activity(self, device: ContinuedDevice) -> Activity:
+        """See `Experiment.activity`."""
+        return observe(self.plan, twin(self.plan, device))
+
+    def biology(self, activity: Activity, weights: Mapping[str, Words]) -> dict[str, Any]:
+        """See `Experiment.biology`."""
+        real = {name: decode(weights[name], fmt) for name, fmt in self.weight_formats.items()}
+        granules = self.network.granules
+        return validate(activity, real, fan_in=granules.fan_in if granules else None)
+
     def ask(self, device: Device, outcome: Outcome) -> None:
         """See `Experiment.ask`; the tables have no questions."""
 
@@ -145,6 +202,7 @@ class SpikingExperiment:
             "synapses": synapses,
             "synapses_per_sample": synapses / samples if samples else None,
             "synapses_per_cycle": synapses / cycles if cycles else None,
+            "biological_validation": outcome.biology,
             "saturations": self.plan.compiled.saturations(counts.saturations),
             "config": self.config.model_dump(mode="json", exclude_unset=True),
         }
@@ -164,6 +222,10 @@ class SpikingExperiment:
             if values["cycles"]:
                 used += f", {values['synapses_per_cycle']:.2f} per cycle"
             rows.append(("synapses", used))
+        if values["biological_validation"]:
+            found = values["biological_validation"]
+            shares = ", ".join(f"{name} {percent(own)}" for name, own in found["groups"].items())
+            rows.append(("biological", f"{percent(found['score'])} of usual ranges: {shares}"))
         return [*rows, ("saturations", tally(values["saturations"]))]
 
     def pictures(self, device: Device, folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ A SpikingTrainer carries a SpikingPlan out.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,22 @@ class SpikingTrainer:
         plan = self.plan
         make_ready(self.device, plan.seed)
         plan.compiled.load(self.device, plan.weights, plan.table)
+
+    def state(self) -> dict[str, Any]:
+        """What the epochs that are left depend on, besides the device; see `restore`."""
+        return {
+            "epoch": self.epoch,
+            "order": self._order.bit_generator.state,
+            "figures": [dict(figures) for figures in self.figures],
+            "best": self.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the trainer whose state() this was; the device is brought back apart."""
+        self.epoch = state["epoch"]
+        self._order.bit_generator.state = state["order"]
+        self.figures = list(state["figures"])
+        self.best = state["best"]
 
     def reports(self) -> Iterator[SpikingReport]:
         """Train and evaluate the epochs that are left, one for each step of the iterator.

@@ -97,7 +97,9 @@ def test_train_writes_its_results(small, tmp_path):
     assert values["config"]["data"] == {"name": "iris", "scaling": "z-score"}
     with np.load(folder / "weights.npz") as arrays:
         assert [arrays[name].shape for name in arrays.files] == [(4, 5), (3, 5)]
-    assert sorted(path.name for path in folder.iterdir()) == ["result.json", "weights.npz"]
+    there = sorted(path.name for path in folder.iterdir())
+    files = ["config.toml", "metrics.jsonl", "result.json", "status.json", "weights.npz"]
+    assert there == ["checkpoints", *files]
 
 
 def test_options_replace_the_files_values(small, tmp_path):

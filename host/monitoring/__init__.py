@@ -1,0 +1,1 @@
+"""How a run goes, written down while it goes: metrics, status, events for TensorBoard."""

@@ -1,0 +1,340 @@
+"""What stands in a run's folder: configuration, metrics, status, and who may have the folder."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.config_tables import CheckpointTable, MonitoringTable
+from host.monitoring.metrics_file import MetricsFile, read_metrics
+from host.monitoring.status import RunState, StatusFile, duration, read_status
+from host.run_config import read_config
+from host.spiking.validation import RANGES
+from tests.host.test_cli import SMALL, call, words
+
+DENSE = SMALL + "[checkpoints]\nevery = 2\n[monitoring]\nbatches = 3\n"
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(DENSE)
+    return path
+
+
+def trained(small, folder, *options):
+    result = call("train", small, "--device", "golden", "--out", folder, *options)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def interrupted(small, folder, monkeypatch, epoch=2, *options):
+    """A run that Ctrl-C ends behind an epoch."""
+    import signal
+
+    def interrupt(display, report):
+        if report.epoch == epoch:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("host.display.TrainingDisplay.epoch", interrupt)
+        options = ("--device", "golden", "--out", folder, *options)
+        assert call("train", small, *options).exit_code == 130
+
+
+def result_of(folder):
+    values = json.loads((folder / "result.json").read_text())
+    values.pop("seconds")
+    return values
+
+
+def test_metrics_tell_every_epoch_and_every_few_batches(small, tmp_path):
+    trained(small, tmp_path / "run")
+    values = result_of(tmp_path / "run")
+    metrics = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    epochs = [event for event in metrics if event["event"] == "epoch"]
+    assert [event["epoch"] for event in epochs] == [1, 2, 3, 4]
+    assert [event["train_loss"] for event in epochs] == values["train_loss"]
+    assert [event["test_accuracy"] for event in epochs] == values["test_accuracy_per_epoch"]
+    assert metrics[0]["event"] == "start" and metrics[0]["training_batches"] == 8
+    assert metrics[-1] == {**metrics[-1], "event": "end", "state": "finished"}
+    batches = [(e["epoch"], e["batch"]) for e in metrics if e["event"] == "batches"]
+    assert batches == [(epoch, batch) for epoch in (1, 2, 3, 4) for batch in (3, 6)]
+    for event in metrics:
+        if event["event"] == "batches":
+            assert event["loss"] > 0 and 0 <= event["accuracy"] <= 1
+    with np.load(tmp_path / "run" / "weights.npz") as held:
+        least = held["layer_1"].min() / 2**12
+    (last,) = [e for e in metrics if e["event"] == "weights" and e["epoch"] == 4]
+    assert last["quantiles"]["layer_1"][0] == least
+
+
+def test_a_watched_run_computes_the_same(small, tmp_path):
+    trained(small, tmp_path / "watched", "--tensorboard")
+    small.write_text(SMALL)
+    trained(small, tmp_path / "plain")
+    with np.load(tmp_path / "watched" / "weights.npz") as own:
+        with np.load(tmp_path / "plain" / "weights.npz") as other:
+            assert all(np.array_equal(own[name], other[name]) for name in other.files)
+
+
+def test_the_folder_s_configuration_trains_the_same_again(small, tmp_path):
+    folder = tmp_path / "run"
+    trained(small, folder, "--seed", 3, "--epochs", 3)
+    config = read_config(folder / "config.toml")
+    assert config.training.seed == 3 and config.training.epochs == 3
+    trained(folder / "config.toml", tmp_path / "again")
+    first, second = result_of(folder), result_of(tmp_path / "again")
+    first.pop("config"), second.pop("config")
+    assert first == second
+    trained(folder / "config.toml", folder)
+    assert result_of(folder)["train_loss"] == first["train_loss"]
+
+
+def test_a_file_of_data_is_found_from_the_folder(tmp_path):
+    rows = "".join(f"{k % 3 + k / 100},{k % 2},{k % 3}\n" for k in range(60))
+    (tmp_path / "d.csv").write_text(rows)
+    path = tmp_path / "c.toml"
+    path.write_text(SMALL.replace('name = "iris"\nscaling = "z-score"', 'file = "d.csv"'))
+    trained(path, tmp_path / "run")
+    assert read_config(tmp_path / "run" / "config.toml").data.file == tmp_path / "d.csv"
+
+
+def test_the_page_tells_the_usual_tables_and_every_range():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "runs.md").read_text()
+    told = {}
+    for block in page.split("```toml")[1:]:
+        told |= tomllib.loads(block.partition("```")[0])
+    assert told["checkpoints"] == CheckpointTable().model_dump()
+    assert told["monitoring"] == MonitoringTable().model_dump()
+    for usual in RANGES.values():
+        high = "on" if usual.high == math.inf else f"{usual.high:g}"
+        span = f"from {usual.low:g} on" if high == "on" else f"{usual.low:g} to {high}"
+        assert f"| {usual.name} | {span} |" in page
+
+
+# Going on
+
+
+def test_an_interrupted_run_goes_on(small, tmp_path, monkeypatch):
+    trained(small, tmp_path / "whole")
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch)
+    assert read_status(folder)["state"] == RunState.INTERRUPTED
+    result = trained(small, folder, "--resume")
+    assert "goes on behind epoch 2" in words(result)
+    assert result_of(folder) == result_of(tmp_path / "whole")
+    epochs = [e for e in read_metrics(folder / "metrics.jsonl") if e["event"] == "epoch"]
+    assert [event["epoch"] for event in epochs] == [1, 2, 3, 4]
+    assert read_status(folder)["state"] == RunState.FINISHED
+
+
+def test_a_resumed_run_verifies(small, tmp_path, monkeypatch):
+    import host.cli
+    from host.device import open_device
+
+    monkeypatch.setattr(
+        host.cli, "open_device", lambda spec, config, report: open_device("golden", config)
+    )
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch)
+    result = call(
+        "train", small, "--device", "golden", "--out", folder, "--resume", "--verify"
+    )
+    assert result.exit_code == 0 and "identical in all" in words(result)
+
+
+def test_a_run_that_has_not_ended_is_not_lost(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    result = call("train", small, "--device", "golden", "--out", folder)
+    assert result.exit_code == 2
+    assert "a run that has not ended, 2 epochs in: --resume goes on with it" in words(result)
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert before == after
+    trained(small, folder, "--overwrite")
+    metrics = read_metrics(folder / "metrics.jsonl")
+    assert len([e for e in metrics if e["event"] == "epoch"]) == 4
+    assert not [e for e in metrics if e["event"] == "resumed"]
+    # One that has ended may be replaced.
+    trained(small, folder)
+
+
+def test_another_run_is_refused_with_its_differences(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch)
+    before = (folder / "config.toml").read_text()
+    options = ("--device", "golden", "--out", folder, "--resume", "--seed", 5)
+    result = call("train", small, *options)
+    assert result.exit_code == 2 and "seed is 0 there, 5 here" in words(result)
+    assert (folder / "config.toml").read_text() == before
+
+
+def test_resume_without_a_checkpoint_begins(small, tmp_path):
+    result = trained(small, tmp_path / "run", "--resume")
+    assert "has no checkpoint to go on with: the run begins anew" in words(result)
+    assert len(result_of(tmp_path / "run")["train_loss"]) == 4
+
+
+def test_resume_of_a_finished_run_gives_its_results_again(small, tmp_path):
+    folder = tmp_path / "run"
+    trained(small, folder)
+    before = result_of(folder)
+    (folder / "result.json").unlink()
+    trained(small, folder, "--resume")
+    assert result_of(folder) == before
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch, 3)
+    *_, last = sorted((folder / "checkpoints").iterdir())
+    last.write_bytes(last.read_bytes()[:100])
+    result = trained(small, folder, "--resume")
+    assert f"left out: {last} is damaged" in words(result).replace("\n", "")
+    assert len(result_of(folder)["train_loss"]) == 4
+
+
+def test_both_options_together_are_refused(small, tmp_path):
+    options = ("--device", "golden", "--out", tmp_path / "run", "--resume", "--overwrite")
+    result = call("train", small, *options)
+    assert result.exit_code == 2 and "must not stand together" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("[checkpoints]\nkeep = 1\n", "checkpoints.keep should be greater than or equal to 2"),
+        ("[checkpoints]\nevery = 0\n", "checkpoints.every should be greater"),
+        ("[checkpoints]\nseconds = -1\n", "checkpoints.seconds should be greater"),
+        ("[checkpoints]\nevry = 1\n", "unknown key 'checkpoints.evry'; did you mean 'every'?"),
+        ("[monitoring]\nbatches = 0\n", "monitoring.batches should be greater"),
+    ],
+)
+def test_bad_tables_change_nothing(small, tmp_path, table, message):
+    small.write_text(SMALL + table)
+    result = call("train", small, "--device", "golden", "--out", tmp_path / "run")
+    assert result.exit_code == 2 and message in words(result)
+    assert not (tmp_path / "run").exists()
+
+
+# Status
+
+
+def test_status_of_a_finished_run(small, tmp_path):
+    trained(small, tmp_path / "run")
+    result = call("status", tmp_path / "run")
+    shown = words(result)
+    assert result.exit_code == 0 and "state finished" in shown and "epoch 4 of 4" in shown
+    assert "best test accuracy" in shown and "device golden, ecp5-8x8" in shown
+    found = json.loads(call("status", tmp_path / "run", "--json").stdout)
+    curve = result_of(tmp_path / "run")["test_accuracy_per_epoch"]
+    assert found["best"] == max(curve) and found["best_epoch"] == 1 + curve.index(max(curve))
+    assert found["test_accuracy"] == curve[-1] and found["elapsed"] > 0
+
+
+def test_status_while_it_runs_and_when_it_is_dead(tmp_path):
+    program = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from host.monitoring.status import RunState, StatusFile\n"
+        "status = StatusFile(Path(sys.argv[1]), {'device': 'golden', 'configuration': 'c', "
+        "'epochs': 9})\n"
+        "status.write(RunState.RUNNING, {'epoch': 3, 'elapsed': 5.0, 'remaining': 65.0, "
+        "'train_loss': 0.25, 'best': 0.5, 'best_of': 'test loss', 'best_epoch': 2})\n"
+        "print('written', flush=True)\ntime.sleep(600)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "written\n"
+        shown = words(call("status", tmp_path))
+        assert f"running (process {process.pid}" in shown and "epoch 3 of 9" in shown
+        assert "remaining about 1 min 5 s" in shown and "best test loss 0.5, epoch 2" in shown
+    finally:
+        process.kill()
+        process.wait()
+    shown = words(call("status", tmp_path))
+    assert "dead: process" in shown and "--resume goes on" in shown and "remaining" not in shown
+
+
+def test_another_process_of_the_same_number_is_not_the_run(tmp_path):
+    StatusFile(tmp_path, {"device": "d"}).write(RunState.RUNNING, {})
+    path = tmp_path / "status.json"
+    values = json.loads(path.read_text())
+    assert read_status(tmp_path)["state"] == RunState.RUNNING
+    path.write_text(json.dumps({**values, "process": "1"}))
+    assert read_status(tmp_path)["state"] == RunState.DEAD
+    path.write_text(json.dumps({**values, "host": "elsewhere", "pid": 1}))
+    assert read_status(tmp_path)["state"] == RunState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "must be the folder of a run, and has no status.json"),
+        ("{", "is not what a run writes"),
+        ('{"state": "asleep"}', "is not what a run writes"),
+        ("[]", "is not what a run writes"),
+    ],
+)
+def test_status_of_something_else(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "status.json").write_text(text)
+    result = call("status", tmp_path)
+    assert result.exit_code == 2 and message in words(result)
+
+
+def test_a_folder_where_a_run_goes_on_is_left_alone(small, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    StatusFile(folder, {}).write(RunState.RUNNING, {"epoch": 1})
+    for option in ((), ("--resume",), ("--overwrite",)):
+        result = call("train", small, "--device", "golden", "--out", folder, *option)
+        assert result.exit_code == 2 and "one goes on there" in words(result)
+    assert os.listdir(folder) == ["status.json"]
+
+
+# Metrics
+
+
+def test_what_a_killed_run_left_of_a_line_is_skipped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    metrics = MetricsFile(path)
+    metrics.write("start", {"epochs": 3, "none": None})
+    metrics.write("epoch", {"epoch": 1})
+    metrics.write("epoch", {"epoch": 2})
+    with open(path, "ab") as file:
+        file.write(b'{"event": "epo')
+    assert [event["event"] for event in read_metrics(path)] == ["start", "epoch", "epoch"]
+    again = MetricsFile(path)
+    again.write("resumed", {"epoch": 1})
+    again.write("epoch", {"epoch": 2, "new": 1})
+    events = read_metrics(path)
+    assert [e.get("epoch") for e in events if e["event"] == "epoch"] == [1, 2]
+    assert events[-1]["new"] == 1 and "none" not in events[0]
+    assert read_metrics(tmp_path / "none.jsonl") == []
+
+
+def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    metrics = MetricsFile(path)
+    for epoch in range(3):
+        metrics.write("epoch", {"epoch": epoch, "time": time.time()})
+        assert len(read_metrics(path)) == epoch + 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
