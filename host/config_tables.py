@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from host import data
-from host.data import SOURCES
+from host.data import SOURCES, Choice
+from host.data.market_file import market_table
+from host.data.preprocessing import Preprocessing
+from host.data.splitting import Split, Weights
 from host.schedule import Constant, Piecewise, Schedule, StepDecay
+from host.spiking.network import Encoding
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,43 +33,112 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_SHAPE = (("features", ("generated",)), ("classes", ("generated",)))
+MADE = ("sums", "generated", "synthetic_market")
+"""Sources that are made, in as many samples as wanted."""
+
+_OWN = (
+    ("samples", MADE),
+    ("features", ("generated",)),
+    ("classes", ("generated",)),
+)
+"""Keys that only these sources have."""
+
+_OF_FILES = ("inputs", "labels", "layer")
+"""Keys that only files have."""
+
+MEBIBYTE = 1 << 20
 
 
 class DataTable(Table):
-    """[data]: a named source or a file, .npz with arrays x and y or .csv with y at the end."""
+    """[data]: a named source or a file, and what is made of it; docs/data.md has every key."""
 
     name: str | None = None
     file: Path | None = None
+    labels: Path | None = None
+    inputs: list[str] = []
+    target: str | list[str] = []
+    layer: str | None = None
     seed: Seed | None = None
     test_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    scaling: Literal["z-score", "none"] | Positive = "none"
+    split: Split | None = None
+    scaling: Literal["z-score", "min-max", "none"] | Positive = "none"
+    clip: bool = False
+    one_hot: bool = False
+    weights: Weights | None = None
+    memory: Positive = 512
     samples: Count = 1000
     features: Count = 16
     classes: Annotated[int, Field(ge=2, strict=True)] = 4
     questions: list[list[float]] = []
+    preprocessing: Preprocessing | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataTable":
-        names = [*SOURCES, "generated"]
+        names = [*SOURCES, *MADE[1:]]
         if (self.name is None) == (self.file is None):
             raise ValueError(f"must have either a file or a name, one of {', '.join(names)}")
         if self.name is not None and self.name not in names:
             raise ValueError(f"name must be one of {', '.join(names)}, not {self.name!r}")
-        for key, sources in (("samples", ("sums", "generated")), *_SHAPE):
+        for key, sources in _OWN:
             if key in self.model_fields_set and self.name not in sources:
                 raise ValueError(f"{key} must be left out, as {self.name or self.file} has its own")
+        for key in _OF_FILES:
+            if key in self.model_fields_set and self.file is None:
+                raise ValueError(f"{key} must be left out, as {self.name} is no file")
+        if self.preprocessing is not None:
+            self._check_steps(self.preprocessing)
         return self
+
+    def _check_steps(self, steps: Preprocessing) -> None:
+        if "scaling" in self.model_fields_set:
+            raise ValueError("scaling must be left out, as it is a step of the preprocessing")
+        if self.questions:
+            raise ValueError("questions must be left out where there is preprocessing")
+        if steps.in_time and self.split == "random":
+            raise ValueError("split must be 'order' where features look at the samples before")
 
     @property
     def source(self) -> str:
         """Where the samples come from, for a reader."""
         return self.name or str(self.file)
 
-    def read(self, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Inputs and targets of all samples; ValueError where a file is none of samples."""
+    @property
+    def bound(self) -> int:
+        """Bytes of inputs, as float64, that are held in memory."""
+        return int(self.memory * MEBIBYTE)
+
+    def beside(self, folder: Path) -> "DataTable":
+        """The same, with the names of files as seen from a folder."""
+        paths = {key: getattr(self, key) for key in ("file", "labels")}
+        return self.model_copy(
+            update={key: folder / path for key, path in paths.items() if path is not None}
+        )
+
+    def choice(self, *, classes: bool) -> Choice:
+        """What the file is asked for."""
+        return Choice(
+            classes=classes or self.one_hot,
+            inputs=tuple(self.inputs),
+            target=(self.target,) if isinstance(self.target, str) else tuple(self.target),
+            labels=self.labels,
+            layer=self.layer,
+            limit=self.bound,
+        )
+
+    def table(self, seed: int, *, classes: bool, encoding: Encoding | None = None) -> data.Table:
+        """All samples; ValueError where a file is none of samples."""
+        choice = self.choice(classes=classes)
         if self.file is not None:
-            return data.read_file(self.file)
+            return data.read_table(self.file, choice, encoding)
+        if self.name == "synthetic_market":
+            text = data.synthetic_market(seed, self.samples).encode()
+            return market_table(self.name, text, choice.target, classes=choice.classes)
+        inputs, targets = self._named(seed)
+        return data.Table(
+            inputs=inputs, targets=targets, shape=data.SHAPES.get(str(self.name), ())
+        )
+
+    def _named(self, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
         match self.name:
             case "generated":
                 return data.generated(
@@ -75,6 +148,47 @@ class DataTable(Table):
                 return data.sums(seed, self.samples)
             case name:
                 return data.SOURCES[str(name)](seed)
+
+    def recipe(
+        self, seed: int, *, classes: bool, limits: tuple[float, float], in_time: bool
+    ) -> data.Recipe:
+        """What is made of the samples; `in_time` tells whether they have times."""
+        steps = self.preprocessing
+        ordered = in_time or (steps is not None and steps.in_time)
+        return data.Recipe(
+            classes=classes,
+            seed=seed,
+            scaling=self.scaling,
+            test_size=self.test_size,
+            split=self.split or ("order" if ordered else "random"),
+            limits=limits if self.clip else None,
+            one_hot=self.one_hot,
+            weights=self.weights,
+            preprocessing=steps,
+        )
+
+    def dataset(
+        self,
+        seed: int,
+        *,
+        classes: bool,
+        limits: tuple[float, float],
+        encoding: Encoding | None = None,
+    ) -> data.Dataset:
+        """The samples, split and scaled; ValueError says what cannot be.
+
+        Parameters
+        ----------
+        seed: of what is made, and of the split
+        classes: whether targets are classes
+        limits: of what the network's inputs can be, for `clip`
+        encoding: of spike trains
+        """
+        found = self.table(seed, classes=classes, encoding=encoding)
+        recipe = self.recipe(
+            seed, classes=classes, limits=limits, in_time=found.times is not None
+        )
+        return data.prepare_table(found, recipe)
 
 
 class ScheduleTable(Table):

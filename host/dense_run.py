@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from host import data
 from host.data import Dataset
 from host.device import Device
 from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
@@ -125,6 +124,7 @@ class DenseExperiment:
                 {"question": question, "answer": answer, "rounded": [round(a) for a in answer]}
                 for question, answer in zip(questions, outcome.answers, strict=False)
             ],
+            "data": self.dataset.results(),
             "config": self.config.model_dump(mode="json", exclude_unset=True),
         }
 
@@ -142,6 +142,7 @@ class DenseExperiment:
         if values["cycles"] is not None:
             used = f"{100 * values['mac_utilisation']:.1f} % of a training step"
             rows.append(("MAC utilisation", used))
+        rows += self.dataset.summary()
         return [*rows, ("saturations", tally(values["saturations"]))]
 
 
@@ -153,16 +154,11 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
     """Read the data, build the network and compile it; ValueError says what does not go."""
     table, training = config.data, config.training
     seed = training.seed if table.seed is None else table.seed
-    inputs, targets = table.read(seed)
     classes = config.network.targets == "classes"
-    dataset = data.prepare(
-        inputs,
-        targets,
-        classes=classes,
-        scaling=table.scaling,
-        test_size=table.test_size,
-        seed=seed,
-    )
+    if classes and table.one_hot:
+        raise ValueError("data.one_hot must be left out unless [network] targets = 'values'")
+    fmt = config.formats.formats().input
+    dataset = table.dataset(seed, classes=classes, limits=(fmt.minimum, fmt.maximum))
     device_config = config.device.config()
     network = build_network(
         dataset.features,

@@ -147,11 +147,7 @@ def read_config(path: Path) -> RunConfig | SpikingRunConfig:
         config = parse_config(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    file = config.data.file
-    if file is not None and not file.is_absolute():
-        data = config.data.model_copy(update={"file": path.parent / file})
-        return config.model_copy(update={"data": data})
-    return config
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 def parse_config(values: dict[str, Any]) -> RunConfig | SpikingRunConfig:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from host import data
 from host.data import Dataset
 from host.device import Device
 from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances
@@ -134,6 +133,7 @@ class SpikingExperiment:
             "synapses_per_sample": synapses / samples if samples else None,
             "synapses_per_cycle": synapses / cycles if cycles else None,
             "saturations": self.plan.compiled.saturations(counts.saturations),
+            "data": self.dataset.results(),
             "config": self.config.model_dump(mode="json", exclude_unset=True),
         }
 
@@ -150,6 +150,7 @@ class SpikingExperiment:
             if values["cycles"]:
                 used += f", {values['synapses_per_cycle']:.2f} per cycle"
             rows.append(("synapses", used))
+        rows += self.dataset.summary()
         return [*rows, ("saturations", tally(values["saturations"]))]
 
     def pictures(self, device: Device, folder: Path) -> list[Path]:
@@ -164,17 +165,14 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
     """Read the data, build the network and compile it; ValueError says what does not go."""
     table, training = config.data, config.training
     seed = training.seed if table.seed is None else table.seed
-    if table.questions:
-        raise ValueError("data.questions must be left out of a spiking run, which answers classes")
-    inputs, targets = table.read(seed)
-    dataset = data.prepare(
-        inputs,
-        targets,
-        classes=True,
-        scaling=table.scaling,
-        test_size=table.test_size,
-        seed=seed,
-    )
+    for key in ("questions", "one_hot"):
+        if getattr(table, key):
+            raise ValueError(
+                f"data.{key} must be left out of a spiking run, which answers classes"
+            )
+    encoding, fmt = config.spiking.encoding, config.formats.formats().input
+    limits = (fmt.minimum, fmt.maximum) if encoding is None else (0.0, 1.0)
+    dataset = table.dataset(seed, classes=True, limits=limits, encoding=encoding)
     device_config = config.device.config()
     plan = make_spiking_plan(
         _network(config, dataset),
