@@ -1,5 +1,7 @@
 """The public face of Synaptile: what a user imports."""
 
+from host.augmentation import Augmentation
+from host.data import read_file
 from host.device import DeviceError, open_device
 from host.layers import Dense
 from host.network import Formats, Neuron
@@ -12,6 +14,7 @@ from hw.numbers import Format
 __all__ = [
     "CONFIGURATIONS",
     "SGD",
+    "Augmentation",
     "Constant",
     "Dense",
     "DeviceConfig",
@@ -24,4 +27,5 @@ __all__ = [
     "Sequential",
     "StepDecay",
     "open_device",
+    "read_file",
 ]

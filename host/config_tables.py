@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from host import data
+from host.augmentation import Augmentation
 from host.data import SOURCES, Choice
 from host.data.market_file import market_table
 from host.data.preprocessing import Preprocessing
 from host.data.splitting import Split, Weights
+from host.data.storing import store
 from host.schedule import Constant, Piecewise, Schedule, StepDecay
 from host.spiking.network import Encoding
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
+from hw.numbers import Format
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -71,6 +74,7 @@ class DataTable(Table):
     classes: Annotated[int, Field(ge=2, strict=True)] = 4
     questions: list[list[float]] = []
     preprocessing: Preprocessing | None = None
+    augmentation: Augmentation | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataTable":
@@ -167,6 +171,14 @@ class DataTable(Table):
             preprocessing=steps,
         )
 
+    def images(self, dataset: data.Dataset) -> Augmentation | None:
+        """The augmentation for these samples; ValueError where it needs others."""
+        what = self.augmentation
+        if what is None or not (what.moves or what.mixes):
+            return None
+        uniform = self.preprocessing is None and self.scaling not in ("z-score", "min-max")
+        return replace(what, shape=what.of_shape(dataset.shape, uniform=uniform))
+
     def dataset(
         self,
         seed: int,
@@ -174,6 +186,7 @@ class DataTable(Table):
         classes: bool,
         limits: tuple[float, float],
         encoding: Encoding | None = None,
+        fmt: Format | None = None,
     ) -> data.Dataset:
         """The samples, split and scaled; ValueError says what cannot be.
 
@@ -183,7 +196,21 @@ class DataTable(Table):
         classes: whether targets are classes
         limits: of what the network's inputs can be, for `clip`
         encoding: of spike trains
+        fmt: of inputs that can be stored as words, where they are larger than `memory`
         """
+        reader = None
+        if self.file is not None:
+            reader = data.open_reader(self.file, self.choice(classes=classes))
+        if reader is not None and reader.size > self.bound:
+            if fmt is None or self.preprocessing is not None:
+                what = "spiking networks" if fmt is None else "steps of [data.preprocessing]"
+                raise ValueError(
+                    f"{self.file} must take at most data.memory = {self.memory:g} MiB, not some "
+                    f"{reader.size / MEBIBYTE:.0f}, as {what} need it as a whole: raise memory, "
+                    "or give fewer samples"
+                )
+            recipe = self.recipe(seed, classes=classes, limits=limits, in_time=False)
+            return store(reader, recipe, fmt, str(self.file))
         found = self.table(seed, classes=classes, encoding=encoding)
         recipe = self.recipe(
             seed, classes=classes, limits=limits, in_time=found.times is not None

@@ -158,7 +158,8 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
     if classes and table.one_hot:
         raise ValueError("data.one_hot must be left out unless [network] targets = 'values'")
     fmt = config.formats.formats().input
-    dataset = table.dataset(seed, classes=classes, limits=(fmt.minimum, fmt.maximum))
+    limits = (fmt.minimum, fmt.maximum)
+    dataset = table.dataset(seed, classes=classes, limits=limits, fmt=fmt)
     device_config = config.device.config()
     network = build_network(
         dataset.features,
@@ -169,8 +170,8 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
         leak_shift=config.network.leak_shift,
     )
     try:
-        encode_inputs(network, dataset.train[0])
-        encode_inputs(network, dataset.test[0])
+        for inputs in (dataset.train[0], dataset.test[0]) if not dataset.stored else ():
+            encode_inputs(network, inputs)
     except RangeError as error:
         raise RangeError(f"{error}; [data] scaling does that: a divisor, or 'z-score'") from None
     plan = make_plan(
@@ -182,6 +183,7 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
+        augmentation=table.images(dataset),
     )
     if any(len(question) != dataset.features for question in table.questions):
         raise ValueError(f"every one of data.questions must have {dataset.features} inputs")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from host import trainer
+from host.augmentation import Augmentation
 from host.device import Device, open_device
 from host.fixed_point import decode
 from host.layers import LOSSES, Dense, build_network
@@ -73,11 +74,14 @@ class Sequential:
         batch_size: int = 32,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         seed: int = 0,
+        augmentation: Augmentation | None = None,
     ) -> "Sequential":
         """Learn anew from inputs (N, F) and targets, and return self.
 
         Targets are class indices (N,), or values (N, units of the last layer) under 'mse'. A Ctrl-C
         stops the device between two batches and leaves what was learned until then.
+        `augmentation` changes the training samples from epoch to epoch; its `shape` says what a row
+        of x is as an image.
         """
         inputs, targets = np.asarray(x), np.asarray(y)
         if inputs.ndim != 2:
@@ -97,6 +101,7 @@ class Sequential:
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
+            augmentation=augmentation,
         )
         device = self._open()
         self.history_: dict[str, list[float]] = {}

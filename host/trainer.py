@@ -7,18 +7,22 @@ a Trainer carries it out on one.
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from host.augmentation import Augmentation
 from host.compiler import Compiled, compile_network, write_registers
 from host.device import Device
+from host.gathered_samples import augmented
 from host.layers import check_count, he_normal
 from host.network import Network, Rule
 from host.program import Mode
 from host.rules import SGD
 from host.samples import Samples
 from host.statistics import Counts, accuracy, mean_loss
+from host.stored_inputs import StoredInputs
 from host.streaming import Interruption, predict_batches, run_batches, stop
 from hw.config import DeviceConfig
 from hw.isa import Control, Region, Register
@@ -75,6 +79,7 @@ def make_plan(
     epochs: int,
     batch_size: int,
     seed: int = 0,
+    augmentation: Augmentation | None = None,
 ) -> Plan:
     """Compile and encode a training run; ValueError says what does not fit.
 
@@ -85,6 +90,7 @@ def make_plan(
     epochs: at least 1
     batch_size: samples of a batch, any number; the last batch of an epoch takes the rest
     seed: of the first weights, the order of samples and the device's randomness, 0 to 2**32 - 1
+    augmentation: what happens to the training samples in every epoch
     """
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
@@ -110,11 +116,24 @@ def make_plan(
         batch_size=batch_size,
         evaluation_batch=evaluation_batch,
         seed=int(seed),
-        train=compiled.encode(*train),
+        train=_encoded(compiled, train, augmentation, seed=int(seed)),
         test=compiled.encode(*test) if test is not None else None,
         weights=compiled.encode_weights(he_normal(network, WEIGHT_SEED + int(seed))),
         registers=[compiled.rule_registers(rule) for rule in rules],
     )
+
+
+def _encoded(
+    compiled: Compiled,
+    train: tuple[ArrayLike, ArrayLike],
+    augmentation: Augmentation | None,
+    *,
+    seed: int,
+) -> Samples:
+    samples = compiled.encode(*train, wide=augmentation is not None and augmentation.mixes)
+    if augmentation is None:
+        return samples
+    return augmented(compiled.network, samples, augmentation, seed=seed)
 
 
 def check_seed(seed: int) -> None:
@@ -136,7 +155,11 @@ def check_samples(
 
     Data to learn from must have more than one class. The encoder checks values and shapes.
     """
-    arrays = {"inputs": np.asarray(inputs), "targets": np.asarray(targets)}
+    stored = isinstance(inputs, StoredInputs)
+    arrays: dict[str, Any] = {
+        "inputs": inputs if stored else np.asarray(inputs),
+        "targets": np.asarray(targets),
+    }
     for what, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{what} of the {name} must be numbers, not {array.dtype}")
@@ -236,7 +259,7 @@ class Trainer:
         plan = self.plan
         self._write({**plan.train.registers, **plan.registers[self.epoch]})
         order = self._order.permutation(len(plan.train))
-        return plan.train.shuffled(order, out=self._shuffled)
+        return plan.train.shuffled(order, out=self._shuffled, epoch=self.epoch)
 
     def _run(self, mode: Mode, samples: Samples, batch: int) -> None:
         run_batches(

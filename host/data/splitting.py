@@ -63,6 +63,7 @@ class Dataset:
     names: of the classes, or ()
     clipping: what was outside the range to which inputs are clipped
     dropped: samples that have too little past for their features
+    stored: whether inputs are not arrays but `host.stored_inputs.StoredInputs`
     """
 
     train: tuple[Reals, NDArray[Any]]
@@ -74,6 +75,7 @@ class Dataset:
     names: tuple[str, ...] = ()
     clipping: Clipping = Clipping({}, 0)
     dropped: int = 0
+    stored: bool = False
 
     @property
     def features(self) -> int:
@@ -86,12 +88,16 @@ class Dataset:
             "features": self.features,
             "classes": list(self.names),
             "dropped": self.dropped,
+            "stored": self.stored,
             "clipping": self.clipping.results(),
         }
 
     def summary(self) -> list[tuple[str, str]]:
         """What a user is told of it, in rows of a name and a text."""
         rows = [("clipped inputs", str(self.clipping))] if self.clipping.columns else []
+        if self.stored:
+            kept = 2 * self.features * (len(self.train[0]) + len(self.test[0]))
+            rows.append(("stored samples", f"{kept:,} bytes in a file, as they are large"))
         if self.dropped:
             rows.append(("dropped samples", f"{self.dropped}, with too little past"))
         return rows

@@ -165,11 +165,9 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
     """Read the data, build the network and compile it; ValueError says what does not go."""
     table, training = config.data, config.training
     seed = training.seed if table.seed is None else table.seed
-    for key in ("questions", "one_hot"):
+    for key in ("questions", "one_hot", "augmentation"):
         if getattr(table, key):
-            raise ValueError(
-                f"data.{key} must be left out of a spiking run, which answers classes"
-            )
+            raise ValueError(f"data.{key} must be left out of a spiking run")
     encoding, fmt = config.spiking.encoding, config.formats.formats().input
     limits = (fmt.minimum, fmt.maximum) if encoding is None else (0.0, 1.0)
     dataset = table.dataset(seed, classes=True, limits=limits, encoding=encoding)
