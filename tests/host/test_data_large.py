@@ -213,6 +213,7 @@ def test_two_gigabytes_train_in_bounded_memory(tmp_path):
         tmp_path / "main.py", "train", path, "--device", "golden", "--out", tmp_path / "out"
     )
     print(f"{written:,} bytes, peak {most} MiB, {time.perf_counter() - started:.0f} s\n{out}")
+    (tmp_path / "large.csv").unlink()
     values = json.loads((tmp_path / "out" / "result.json").read_text())
     assert values["data"]["stored"] and values["samples"] > 170_000
     assert most * MEBIBYTE < written // 4
