@@ -46,7 +46,7 @@ _OWN = (
 )
 """Keys that only these sources have."""
 
-_OF_FILES = ("inputs", "labels", "layer")
+_OF_FILES = ("inputs", "labels", "test_file", "test_labels", "layer")
 """Keys that only files have."""
 
 MEBIBYTE = 1 << 20
@@ -58,6 +58,8 @@ class DataTable(Table):
     name: str | None = None
     file: Path | None = None
     labels: Path | None = None
+    test_file: Path | None = None
+    test_labels: Path | None = None
     inputs: list[str] = []
     target: str | list[str] = []
     layer: str | None = None
@@ -89,6 +91,9 @@ class DataTable(Table):
         for key in _OF_FILES:
             if key in self.model_fields_set and self.file is None:
                 raise ValueError(f"{key} must be left out, as {self.name} is no file")
+        for key in ("test_size", "split"):
+            if self.test_file is not None and key in self.model_fields_set:
+                raise ValueError(f"{key} must be left out, as test_file is what is tested")
         if self.preprocessing is not None:
             self._check_steps(self.preprocessing)
         return self
@@ -113,7 +118,8 @@ class DataTable(Table):
 
     def beside(self, folder: Path) -> "DataTable":
         """The same, with the names of files as seen from a folder."""
-        paths = {key: getattr(self, key) for key in ("file", "labels")}
+        keys = ("file", "labels", "test_file", "test_labels")
+        paths = {key: getattr(self, key) for key in keys}
         return self.model_copy(
             update={key: folder / path for key, path in paths.items() if path is not None}
         )
@@ -125,6 +131,8 @@ class DataTable(Table):
             inputs=tuple(self.inputs),
             target=(self.target,) if isinstance(self.target, str) else tuple(self.target),
             labels=self.labels,
+            test_file=self.test_file,
+            test_labels=self.test_labels,
             layer=self.layer,
             limit=self.bound,
         )

@@ -32,7 +32,7 @@ NPY_HEADERS: dict[tuple[int, int], Any] = {
 DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
-    gzip.BadGzipFile,
+    OSError,
     EOFError,
     struct.error,
     NotImplementedError,
@@ -108,6 +108,7 @@ class ArrayFile:
             raise ValueError(f"{inputs.name} must have at least one sample, not none")
         self.columns: tuple[str, ...] = ()
         self.shape = inputs.shape[1:]
+        self.tested = 0
 
     @property
     def size(self) -> int:
@@ -126,7 +127,9 @@ class ArrayFile:
         start = 0
         for inputs in self._inputs.records(many):
             some = next(targets)
-            flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+            # A value that float64 cannot hold becomes infinite, and is refused below.
+            with np.errstate(all="ignore"):
+                flat = inputs.reshape(len(inputs), -1).astype(np.float64)
             _check_finite(self._inputs.name, flat, start)
             _check_finite(self._targets.name, some.reshape(len(some), -1), start)
             start += len(flat)

@@ -64,6 +64,7 @@ class CsvFile:
         self._all = names
         self.columns = tuple(names[place] for place in self._inputs)
         self.shape: tuple[int, ...] = (len(self._inputs),)
+        self.tested = 0
 
     @property
     def file_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """Files of samples, each kind by its name's ending."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from host.data.array_files import idx_file, npy_file, npz_file
 from host.data.csv_file import CsvFile
+from host.data.joined_file import JoinedFile
 from host.data.json_file import kind_of, read_document
 from host.data.market_file import market_table
 from host.data.spike_file import read_spike_folder
@@ -35,6 +36,7 @@ class Choice:
     inputs, target: names of columns of a CSV file, of arrays in an NPZ file (one each), of values
         of a market; () for the usual ones
     labels: file of the targets of an NPY or IDX file
+    test_file, test_labels: files of the samples to test; without them, some of the others are
     layer: of spike trains
     limit: bytes of what is read as a whole
     """
@@ -43,6 +45,8 @@ class Choice:
     inputs: Sequence[str] = ()
     target: Sequence[str] = ()
     labels: Path | None = None
+    test_file: Path | None = None
+    test_labels: Path | None = None
     layer: str | None = None
     limit: int = 1 << 29
 
@@ -52,6 +56,16 @@ def open_reader(path: Path, choice: Choice) -> Reader | None:
 
     Raises ValueError where there is no such file, or it is none of samples.
     """
+    first = _open_one(path, choice)
+    if choice.test_file is None:
+        return first
+    second = _open_one(choice.test_file, replace(choice, labels=choice.test_labels))
+    if first is None or second is None:
+        raise ValueError(f"data.test_file must be left out, as {path.name} has its own test")
+    return JoinedFile(first, second, (str(path), str(choice.test_file)))
+
+
+def _open_one(path: Path, choice: Choice) -> Reader | None:
     if not path.exists():
         raise ValueError(f"{path} does not exist; data.file must name a file, from where TOML lies")
     _check_choice(path, choice)

@@ -125,7 +125,7 @@ def prepare_table(table: Table, recipe: Recipe) -> Dataset:
     check_table(table, classes=recipe.classes or recipe.one_hot)
     inputs = table.inputs.astype(np.float64)
     targets, outputs = shaped_targets(table.targets, table.classes, recipe)
-    train, test = split(targets, recipe)
+    train, test = split(targets, recipe, table.tested)
     dropped = 0
     shape = table.shape
     scaling: Callable[[ArrayLike], Reals]
@@ -182,11 +182,15 @@ def shaped_targets(
     return targets, targets.shape[1]
 
 
-def split(targets: Targets, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the samples to learn and of those to test."""
+def split(
+    targets: Targets, recipe: Recipe, tested: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the samples to learn and of those to test: the last `tested`, where not 0."""
     from sklearn.model_selection import train_test_split
 
     everything = np.arange(len(targets))
+    if tested:
+        return everything[:-tested], everything[-tested:]
     if recipe.split == "order":
         test = math.ceil(recipe.test_size * len(targets))
         if not 0 < test < len(targets):

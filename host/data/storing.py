@@ -34,7 +34,7 @@ def store(reader: Reader, recipe: Recipe, fmt: Format, place: str) -> Dataset:
     found, classes = collector.result()
     check_targets(found, classes=recipe.classes or recipe.one_hot)
     targets, outputs = shaped_targets(found, classes, recipe)
-    train, test = split(targets, recipe)
+    train, test = split(targets, recipe, reader.tested)
     scaling = _fitted(reader, recipe, train, len(targets)).within(recipe.limits)
     inputs, counts = _stored(reader, scaling, fmt, len(targets), place)
     names = reader.columns or numbered(inputs.shape[1])

@@ -30,6 +30,7 @@ class Table:
     shape: of the inputs of a sample, such as (28, 28); its product is F
     weights: of the samples, or None
     times: of the samples in ms, in order of which they stand, or None
+    tested: how many samples, the last ones, are the test; 0 where the split is still to be made
     """
 
     inputs: NDArray[Any]
@@ -39,6 +40,7 @@ class Table:
     shape: tuple[int, ...] = ()
     weights: Reals | None = None
     times: Reals | None = None
+    tested: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,13 +53,14 @@ class Reader(Protocol):
 
     Attributes
     ----------
-    columns, shape: as of Table
+    columns, shape, tested: as of Table, `tested` when all has been read
     size: bytes of the inputs as float64, where they were all in memory; estimated
     file_bytes: of the file, for progress
     """
 
     columns: tuple[str, ...]
     shape: tuple[int, ...]
+    tested: int
 
     @property
     def size(self) -> int: ...
@@ -140,4 +143,5 @@ def read_whole(reader: Reader, place: str) -> Table:
         columns=reader.columns,
         classes=classes,
         shape=reader.shape,
+        tested=reader.tested,
     )

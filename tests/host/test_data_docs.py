@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     write_all(found)
     for name, copy in COPIES.items():
         shutil.copy(found / name, found / copy)
+    shutil.copy(found / "named.csv", found / "flowers_test.csv")
     return found
 
 

@@ -1,5 +1,6 @@
 """Files of samples: what they hold is what is read; a damaged one is a ValueError that says so."""
 
+import contextlib
 import gzip
 import json
 import zipfile
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from host.data import Choice, read_file, read_table, synthetic_market
+from host.data import Choice, Recipe, prepare_table, read_file, read_table, synthetic_market
 from host.data.market_file import ACTIONS, market_table
 from host.data.spike_file import read_recording
 from host.spiking.network import Encoding
@@ -302,8 +303,13 @@ def changed(data, changes):
     ],
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(changes=CHANGES, which=st.integers(0, 1), classes=st.booleans())
-def test_whatever_is_changed(files, tmp_path, name, choice, changes, which, classes):
+@given(
+    changes=CHANGES,
+    which=st.integers(0, 1),
+    classes=st.booleans(),
+    scaling=st.sampled_from(["none", "z-score", "min-max", 3.0]),
+)
+def test_whatever_is_changed(files, tmp_path, name, choice, changes, which, classes, scaling):
     folder, _ = files
     paths = {key: tmp_path / str(value) for key, value in choice.items() if key == "labels"}
     names = [name, *(str(value) for key, value in choice.items() if key == "labels")]
@@ -326,6 +332,10 @@ def test_whatever_is_changed(files, tmp_path, name, choice, changes, which, clas
     else:
         assert len(table.inputs) == len(table.targets) > 0
         assert np.isfinite(table.inputs).all()
+        with contextlib.suppress(ValueError):
+            recipe = Recipe(classes=classes, scaling=scaling, limits=(-64.0, 63.9))
+            dataset = prepare_table(table, recipe)
+            assert np.isfinite(dataset.train[0]).all() and np.isfinite(dataset.test[0]).all()
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,8 @@ from host.data import Choice, open_reader, prepare_table, read_table
 from host.data.splitting import Recipe
 from host.data.storing import store
 from host.fixed_point import RangeError, decode
+from host.run import prepare
+from host.run_config import read_config
 from host.stored_inputs import InputStore, StoredInputs
 from hw.numbers import Format
 from tests.host.test_cli import ROOT, call, words
@@ -113,6 +115,42 @@ def test_stored_words_are_those_of_the_inputs(tmp_path, name, monkeypatch):
         assert np.abs(decode(read, FMT) - expected).max() <= 2.0**-FMT.fraction / 2
         some = found[np.array([3, 1]), ...]
         assert np.array_equal(some.mapped.take(some.index), read.view(np.uint8)[[3, 1]])
+
+
+@pytest.mark.parametrize("memory", [1, 0.001])
+@pytest.mark.parametrize("name", ["csv", "npy"])
+def test_a_file_of_its_own_is_tested(tmp_path, name, memory):
+    files = {}
+    for part, samples, seed in (("train", 40, 2), ("test", 25, 3)):
+        path = tmp_path / f"{part}.csv"
+        write_csv(path, samples, seed=seed)
+        table = read_table(path, Choice(classes=True))
+        np.save(tmp_path / f"{part}.npy", table.inputs)
+        np.save(tmp_path / f"{part}_y.npy", table.targets)
+        files[part] = table
+    data = f'file = "train.{name}"\ntest_file = "test.{name}"\nmemory = {memory}\n'
+    data += 'labels = "train_y.npy"\ntest_labels = "test_y.npy"\n' * (name == "npy")
+    experiment = prepare(read_config(config(tmp_path, data + 'scaling = "z-score"')))
+    train, test = experiment.dataset.train, experiment.dataset.test
+    assert experiment.dataset.stored is (memory < 1)
+    assert np.array_equal(train[1], files["train"].targets)
+    assert np.array_equal(test[1], files["test"].targets)
+    if memory == 1:
+        mean, deviation = (getattr(files["train"].inputs, f)(axis=0) for f in ("mean", "std"))
+        expected = np.clip((files["test"].inputs - mean) / deviation, -4, 4)
+        np.testing.assert_allclose(test[0], expected, atol=1e-12)
+    else:
+        assert test[0].index.tolist() == list(range(40, 65))
+
+
+def test_a_test_file_of_other_samples_is_refused(tmp_path):
+    write_csv(tmp_path / "a.csv", 9)
+    write_csv(tmp_path / "b.csv", 9, features=4)
+    data = 'file = "a.csv"\ntest_file = "b.csv"'
+    with pytest.raises(ValueError, match="b.csv must have samples as .*a.csv has, of 5 values"):
+        prepare(read_config(config(tmp_path, data)))
+    with pytest.raises(ValueError, match="test_size must be left out, as test_file"):
+        read_config(config(tmp_path, data + "\ntest_size = 0.5"))
 
 
 def test_stored_inputs_can_be_split_but_not_loaded():
