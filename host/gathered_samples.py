@@ -118,9 +118,9 @@ def stored_samples(
     bits, tails = target_bytes(words)
     bits |= 1 << SampleFormat.WIDE_INPUT
     return GatheredSamples(
-        rows=inputs.mapped.rows,
+        rows=inputs.file.rows,
         registers=sample_registers(inputs.shape[1], words.shape[1], bits),
-        take=inputs.mapped.take,
+        take=inputs.file.take,
         index=inputs.index,
         tails=tails,
         order=np.arange(len(inputs)),

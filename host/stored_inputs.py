@@ -1,10 +1,11 @@
-"""Inputs of more samples than memory is to hold: words in a file, of which pages come and go."""
+"""Inputs of more samples than memory is to hold: words in a file, read when they are needed."""
 
 import mmap
+import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,6 @@ from host.fixed_point import encode
 from hw.numbers import WORD_BITS, Format
 
 WORD_BYTES = WORD_BITS // 8
-
-PAGES_AROUND = 1 << 16
-"""Bytes that the system maps where one is read: those beside it come along."""
-
-RESIDENT = 1 << 24
-"""Bytes of the file that are left mapped, about, before they are let go."""
 
 SPARE = 1 << 28
 """Bytes of a disk that are left alone."""
@@ -33,7 +28,7 @@ class StoredInputs:
     Attributes
     ----------
     shape, dtype, ndim: as of the array of float64 that it stands for
-    mapped: rows of little-endian words of the samples in the file, (M, 2 F) bytes
+    file: rows of little-endian words of M samples, 2 F bytes each
     fmt: of the words
     index: the N rows that it consists of
     """
@@ -41,41 +36,49 @@ class StoredInputs:
     ndim = 2
     dtype = np.dtype(np.float64)
 
-    def __init__(self, mapped: "MappedRows", fmt: Format, index: NDArray[np.int64]) -> None:
-        self.mapped, self.fmt, self.index = mapped, fmt, index
-        self.shape = (len(index), mapped.rows.shape[1] // WORD_BYTES)
+    def __init__(self, file: "RowFile", fmt: Format, index: NDArray[np.int64]) -> None:
+        self.file, self.fmt, self.index = file, fmt, index
+        self.shape = (len(index), file.rows.shape[1] // WORD_BYTES)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, key: Any) -> "StoredInputs":
         numbers = key[0] if isinstance(key, tuple) else key
-        return StoredInputs(self.mapped, self.fmt, self.index[numbers])
+        return StoredInputs(self.file, self.fmt, self.index[numbers])
 
     def __array__(self, *arguments: Any, **options: Any) -> NDArray[Any]:
         raise TypeError(f"{self.shape[0]} stored inputs must not be loaded as a whole")
 
 
-class MappedRows:
-    """A file of rows of bytes, read where it is looked at.
+class RowFile:
+    """A file of rows of bytes, which are read one by one.
+
+    Looking them up in the mapped file is no quicker, and the system then maps up to half a
+    megabyte around each row, which counts as this process's memory.
+
+    Parameters
+    ----------
+    file: of rows; it stays open as long as this does
+    width: bytes of a row
 
     Attributes
     ----------
-    rows: (M, bytes of a row), not to be written
+    rows: (M, width), mapped for whoever walks all of them; not to be written
     """
 
-    def __init__(self, mapping: mmap.mmap, width: int) -> None:
-        self._mapping = mapping
+    def __init__(self, file: IO[bytes], width: int) -> None:
+        self._file, self._width = file, width
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.rows = np.frombuffer(mapping, np.uint8).reshape(-1, width)
-        self._taken = 0
 
     def take(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of some rows; lets go of the pages of those taken before, now and then."""
-        found = self.rows[index]
-        self._taken += len(index) * max(PAGES_AROUND, self.rows.shape[1])
-        if self._taken > RESIDENT:
-            self._mapping.madvise(mmap.MADV_DONTNEED)
-            self._taken = 0
+        """A copy of some rows; OSError where the file does not give them."""
+        found = np.empty((len(index), self._width), np.uint8)
+        file, width = self._file.fileno(), self._width
+        for row, number in zip(found, index.tolist(), strict=True):
+            if os.preadv(file, [row.data], number * width) != width:
+                raise OSError(f"stored sample {number} cannot be read any more")
         return found
 
 
@@ -107,8 +110,6 @@ class InputStore:
 
     def finished(self) -> StoredInputs:
         """All of them."""
-        with self._file as file:
-            file.flush()
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        rows = MappedRows(mapping, self._features * WORD_BYTES)
+        self._file.flush()
+        rows = RowFile(self._file, self._features * WORD_BYTES)
         return StoredInputs(rows, self._fmt, np.arange(self._samples))

@@ -30,16 +30,23 @@ class Scaling:
     @classmethod
     def z_score(cls, inputs: Reals) -> "Scaling":
         """Mean 0 and deviation 1 over `inputs`; a column that never changes becomes 0."""
-        return cls.of_moments(inputs.mean(axis=0), inputs.std(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls.of_moments(inputs.mean(axis=0), inputs.std(axis=0))
 
     @classmethod
     def of_moments(cls, mean: Reals, deviation: Reals) -> "Scaling":
-        """The same, from means and standard deviations."""
+        """The same, from means and standard deviations; ValueError where these are infinite."""
+        _check_finite(mean + deviation)
         return cls(mean, np.where(deviation > 0, deviation, 1.0), -Z_SCORE_LIMIT, Z_SCORE_LIMIT)
 
     @classmethod
     def min_max(cls, low: Reals, high: Reals) -> "Scaling":
-        """Columns from `low` to `high` become 0 to 1; one that never changes becomes 0."""
+        """Columns from `low` to `high` become 0 to 1; one that never changes becomes 0.
+
+        Raises ValueError where the difference is infinite.
+        """
+        with np.errstate(over="ignore"):
+            _check_finite(high - low)
         return cls(low, np.where(high > low, high - low, 1.0), 0.0, 1.0)
 
     def within(self, limits: tuple[float, float] | None) -> "Scaling":
@@ -57,7 +64,18 @@ class Scaling:
         return ((scaled < self.low) | (scaled > self.high)).sum(axis=0)
 
     def _scaled(self, inputs: ArrayLike) -> Reals:
-        return (np.asarray(inputs, dtype=np.float64) - self.offset) / self.divisor
+        # What becomes infinite is clipped, or refused by the input's format.
+        with np.errstate(over="ignore"):
+            return (np.asarray(inputs, dtype=np.float64) - self.offset) / self.divisor
+
+
+def _check_finite(widths: Reals) -> None:
+    wrong = np.flatnonzero(~np.isfinite(widths))
+    if len(wrong):
+        raise ValueError(
+            f"column {wrong[0]} has values too large to be scaled: their squares must be finite; "
+            "divide them before, or leave the column out"
+        )
 
 
 @dataclass(frozen=True, eq=False)

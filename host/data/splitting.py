@@ -131,8 +131,13 @@ def prepare_table(table: Table, recipe: Recipe) -> Dataset:
     scaling: Callable[[ArrayLike], Reals]
     if recipe.preprocessing is not None:
         made = preprocess(recipe.preprocessing, inputs, table.names, train)
-        usable = np.asarray(~np.isnan(made.inputs).any(axis=1))
+        usable = np.asarray(np.isfinite(made.inputs).all(axis=1))
         dropped = int((~usable).sum())
+        if usable[:dropped].any():
+            raise ValueError(
+                "steps of the preprocessing must make finite numbers, and sample "
+                f"{int(np.flatnonzero(~usable)[-1])} becomes infinite; its values are too large"
+            )
         train, test = train[usable[train]], test[usable[test]]
         _check_left(train, test, dropped)
         inputs, clipping = made.inputs, made.clipping

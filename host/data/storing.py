@@ -1,6 +1,6 @@
 """Files larger than memory is to hold: read three times in pieces, kept as words in a file.
 
-    file --targets--> split --pieces of TRAIN--> scaling --all pieces--> words, mapped
+    file --targets--> split --pieces of TRAIN--> scaling --all pieces--> words
 
 The result is that of `host.data.splitting.prepare_table` but for the last bits of a z-score, whose
 sums are taken in another order. In memory are the targets, and a few numbers a sample.
@@ -68,7 +68,8 @@ def _fitted(reader: Reader, recipe: Recipe, train: NDArray[np.int64], count: int
     for inputs, start in _pieces(reader, "measuring columns"):
         some = inputs[learned[start : start + len(inputs)]]
         if len(some):
-            scaler.partial_fit(some)
+            with np.errstate(over="ignore", invalid="ignore"):
+                scaler.partial_fit(some)
     if recipe.scaling == "z-score":
         return Scaling.of_moments(scaler.mean_, np.sqrt(scaler.var_))
     return Scaling.min_max(scaler.data_min_, scaler.data_max_)

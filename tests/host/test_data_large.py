@@ -22,14 +22,15 @@ from tests.host.test_cli import ROOT, call, words
 
 FMT = Format(6, 9)
 PEAK = """
-import resource, runpy, sys
+import pathlib, runpy, sys
 sys.argv = sys.argv[1:]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    status = pathlib.Path("/proc/self/status").read_text().split()
+    print("peak", int(status[status.index("VmHWM:") + 1]) // 1024)
 """
-"""Runs a program and tells the MiB that it had at most."""
+"""Runs a program and tells the MiB that it had at most; getrusage would count its parent's too."""
 
 WALK = """
 from pathlib import Path
@@ -111,10 +112,10 @@ def test_stored_words_are_those_of_the_inputs(tmp_path, name, monkeypatch):
     ):
         assert isinstance(found, StoredInputs)
         assert np.array_equal(found_y, expected_y) and found.shape == expected.shape
-        read = found.mapped.take(found.index).view("<i2")
+        read = found.file.take(found.index).view("<i2")
         assert np.abs(decode(read, FMT) - expected).max() <= 2.0**-FMT.fraction / 2
         some = found[np.array([3, 1]), ...]
-        assert np.array_equal(some.mapped.take(some.index), read.view(np.uint8)[[3, 1]])
+        assert np.array_equal(some.file.take(some.index), read.view(np.uint8)[[3, 1]])
 
 
 @pytest.mark.parametrize("memory", [1, 0.001])
@@ -229,7 +230,7 @@ def test_the_memory_is_bounded(tmp_path):
         assert f"bytes {(int(0.8 * samples) + 100) * (2 * 784 + 1)}" in out
     print(sizes)
     # Of 125 MB in the file, and 500 MB as float64.
-    assert sizes[80_000] - sizes[1000] < 60
+    assert sizes[80_000] - sizes[1000] < 30
 
 
 @pytest.mark.demand

@@ -175,6 +175,21 @@ def test_steps_that_the_data_does_not_allow(data, message):
         prepare(config(data))
 
 
+@pytest.mark.parametrize("scaling", ["z-score", "min-max"])
+def test_numbers_too_large_to_be_scaled(scaling):
+    rows = np.array([[1.0, 1e308], [2.0, -1e308]] * 5)
+    huge = Table(inputs=rows, targets=np.arange(10) % 2)
+    with pytest.raises(ValueError, match="column 1 has values too large to be scaled"):
+        prepare_table(huge, Recipe(classes=True, scaling=scaling))
+
+
+def test_a_feature_that_becomes_infinite():
+    rows = series(100)
+    rows[50:, 0] = 1e308
+    with pytest.raises(ValueError, match="sample 99 becomes infinite|too large|infinity"):
+        prepare_table(table(rows), recipe("sma_10"))
+
+
 def test_weights_draw_the_samples():
     rows = series(100)
     weighted = Table(
