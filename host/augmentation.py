@@ -97,6 +97,11 @@ class Augmentation:
                 "pixels must have one scale to be moved: data.scaling must be a number or 'none'"
             )
         height, width, channels = (*found, 1, 1)[:3] if len(found) < 3 else found
+        if self.shift >= max(height, width):
+            raise ValueError(
+                f"shift must be less than the {max(height, width)} pixels of a sample's longer "
+                f"side, not {self.shift}"
+            )
         return height, width, channels
 
 

@@ -51,6 +51,9 @@ _OF_FILES = ("inputs", "labels", "test_file", "test_labels", "layer")
 
 MEBIBYTE = 1 << 20
 
+Names = str | list[str]
+"""One, or a list."""
+
 
 class DataTable(Table):
     """[data]: a named source or a file, and what is made of it; docs/data.md has every key."""
@@ -60,8 +63,8 @@ class DataTable(Table):
     labels: Path | None = None
     test_file: Path | None = None
     test_labels: Path | None = None
-    inputs: list[str] = []
-    target: str | list[str] = []
+    inputs: Names = []
+    target: Names = []
     layer: str | None = None
     seed: Seed | None = None
     test_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -128,8 +131,8 @@ class DataTable(Table):
         """What the file is asked for."""
         return Choice(
             classes=classes or self.one_hot,
-            inputs=tuple(self.inputs),
-            target=(self.target,) if isinstance(self.target, str) else tuple(self.target),
+            inputs=_names(self.inputs),
+            target=_names(self.target),
             labels=self.labels,
             test_file=self.test_file,
             test_labels=self.test_labels,
@@ -224,6 +227,10 @@ class DataTable(Table):
             seed, classes=classes, limits=limits, in_time=found.times is not None
         )
         return data.prepare_table(found, recipe)
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class ScheduleTable(Table):
@@ -354,4 +361,4 @@ def _explain(errors: list[Any]) -> str:
 
 def _is_alternative(step: str) -> bool:
     """Whether a step of a place only says which alternative of a key's type was tried."""
-    return "[" in step or step in ("bool", "float", "constrained-float")
+    return "[" in step or step in ("bool", "float", "str", "constrained-float")

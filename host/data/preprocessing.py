@@ -94,6 +94,12 @@ def preprocess(
     """Carry the steps out on samples (N, F); what is learned from them is learned from `train`."""
     from sklearn.pipeline import Pipeline
 
+    trained = len(rows[train])
+    if "window" in what.steps and what.window > trained:
+        raise ValueError(
+            f"a window of {what.window} samples must fit into those that are trained, {trained}; "
+            "make it smaller, or give more samples"
+        )
     builder = _Builder(what, columns)
     pipeline = Pipeline(builder.stages())
     pipeline.fit(rows[train])
@@ -182,9 +188,8 @@ def _delta(rows: Reals, *, threshold: float) -> Reals:
 def _windowed(rows: Reals, *, width: int) -> Reals:
     """Rows k - width + 1 ... k side by side."""
     found = np.full((len(rows), width * rows.shape[1]), np.nan)
-    if len(rows) >= width:
-        view = np.lib.stride_tricks.sliding_window_view(rows, width, axis=0)
-        found[width - 1 :] = view.transpose(0, 2, 1).reshape(len(view), -1)
+    view = np.lib.stride_tricks.sliding_window_view(rows, width, axis=0)
+    found[width - 1 :] = view.transpose(0, 2, 1).reshape(len(view), -1)
     return found
 
 

@@ -212,6 +212,7 @@ def digits(augmentation, **data):
     [
         ({"shift": 1}, {"name": "iris", "scaling": 2}, "must have images, not samples of 4: data"),
         ({"shift": 1}, {"scaling": "z-score"}, "pixels must have one scale to be moved"),
+        ({"shift": 8}, {}, "shift must be less than the 8 pixels"),
         ({"shift": 1, "shape": [8, 9]}, {}, "must have 64 values as the samples have, not 8 x 9"),
     ],
 )

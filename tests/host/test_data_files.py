@@ -302,7 +302,7 @@ def changed(data, changes):
         ("trains", {}),
     ],
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=CHANGES,
     which=st.integers(0, 1),

@@ -22,26 +22,32 @@ from tests.host.test_cli import ROOT, call, words
 
 FMT = Format(6, 9)
 PEAK = """
-import pathlib, runpy, sys
+import runpy, sys
+from pathlib import Path
+
+def peak():
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) // 1024
+
 sys.argv = sys.argv[1:]
 try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    runpy.run_path(sys.argv[0], {"peak": peak}, "__main__")
 finally:
-    status = pathlib.Path("/proc/self/status").read_text().split()
-    print("peak", int(status[status.index("VmHWM:") + 1]) // 1024)
+    print("peak", peak())
 """
 """Runs a program and tells the MiB that it had at most; getrusage would count its parent's too."""
 
 WALK = """
-from pathlib import Path
 import sys
+from pathlib import Path
 from host.run import prepare
 from host.run_config import read_config
-plan = prepare(read_config(Path(sys.argv[1]))).plan
-total = sum(data.nbytes for data in plan.train.batches(64)) + len(plan.test.batch(0, 100))
-print("bytes", total)
+for path in sys.argv[1:]:
+    plan = prepare(read_config(Path(path))).plan
+    total = sum(data.nbytes for data in plan.train.batches(64)) + len(plan.test.batch(0, 100))
+    print("bytes", total, "at", peak())
 """
-"""Prepares a run, and gathers the batches of an epoch."""
+"""Prepares runs, and gathers the batches of an epoch of each."""
 
 
 def write_csv(path, samples, features=5, seed=2):
@@ -221,16 +227,21 @@ def test_the_memory_is_bounded(tmp_path):
     """500 MB of inputs as float64 in a file, of which few are in memory at any time."""
     (tmp_path / "walk.py").write_text(WALK)
     rng = np.random.default_rng(0)
-    sizes = {}
+    paths = []
     for samples in (1000, 80_000):
-        np.save(tmp_path / "x.npy", rng.integers(0, 200, (samples, 784), dtype=np.uint8))
-        np.save(tmp_path / "y.npy", np.arange(samples) % 3)
+        (tmp_path / str(samples)).mkdir()
+        images = rng.integers(0, 200, (samples, 784), dtype=np.uint8)
+        np.save(tmp_path / str(samples) / "x.npy", images)
+        np.save(tmp_path / str(samples) / "y.npy", np.arange(samples) % 3)
         data = 'file = "x.npy"\nlabels = "y.npy"\nscaling = 256\nmemory = 4'
-        sizes[samples], out = peak(tmp_path / "walk.py", config(tmp_path, data))
-        assert f"bytes {(int(0.8 * samples) + 100) * (2 * 784 + 1)}" in out
-    print(sizes)
+        paths.append(config(tmp_path / str(samples), data))
+    _, out = peak(tmp_path / "walk.py", *paths)
+    print(out)
+    sizes = [int(line.split()[-1]) for line in out.splitlines()[:2]]
+    for samples, line in zip((1000, 80_000), out.splitlines(), strict=False):
+        assert line.startswith(f"bytes {(int(0.8 * samples) + 100) * (2 * 784 + 1)} ")
     # Of 125 MB in the file, and 500 MB as float64.
-    assert sizes[80_000] - sizes[1000] < 30
+    assert sizes[1] - sizes[0] < 30
 
 
 @pytest.mark.demand

@@ -167,6 +167,10 @@ def test_wrong_steps(data, message):
             {**MARKET, "preprocessing": {"steps": ["sma_3"], "inputs": ["prize"]}},
             "must be of price, .*sma_3, not 'prize'",
         ),
+        (
+            {**MARKET, "preprocessing": {"steps": ["window"], "window": 10**9}},
+            "a window of 1000000000 samples must fit into those that are trained, 96",
+        ),
         ({**MARKET, "target": "quantity"}, "target must be action where targets are classes"),
     ],
 )
