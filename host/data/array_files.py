@@ -57,15 +57,27 @@ class ArrayStream:
     name: of the file, and of the array in it
     shape, dtype: of the array
     opened: the stream of its bytes, behind its header
+    fortran: whether it is in Fortran's order, and can only be read as a whole
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     opened: Callable[[], Any]
+    fortran: bool = False
 
     def records(self, many: int) -> Iterator[NDArray[Any]]:
         """`many` entries of the first axis at a time; ValueError where the file ends too early."""
+        if self.fortran:
+            whole = np.concatenate(list(self._in_order(self.shape[0])))
+            turned = whole.reshape(-1).reshape(self.shape, order="F")
+            for start in range(0, self.shape[0], many):
+                yield turned[start : start + many]
+        else:
+            yield from self._in_order(many)
+
+    def _in_order(self, many: int) -> Iterator[NDArray[Any]]:
+        """The same, in the order in which they lie in the file."""
         item = self.shape[1:]
         size = prod(item) * self.dtype.itemsize
         with _whole(self.name), self.opened() as stream:
@@ -108,7 +120,7 @@ class ArrayFile:
             raise ValueError(f"{inputs.name} must have at least one sample, not none")
         self.columns: tuple[str, ...] = ()
         self.shape = inputs.shape[1:]
-        self.tested = 0
+        self.tested, self.in_pieces = 0, not (inputs.fortran or targets.fortran)
 
     @property
     def size(self) -> int:
@@ -166,6 +178,7 @@ def npz_file(path: Path, inputs: str, target: str) -> ArrayFile:
                     shape=header[0],
                     dtype=header[1],
                     opened=_member(path, info.filename, at),
+                    fortran=header[2],
                 )
             )
     return ArrayFile(*found)
@@ -191,30 +204,32 @@ def _labels(path: Path, labels: Path | None, example: str) -> Path:
 
 def _npy(path: Path) -> ArrayStream:
     with _whole(str(path)), path.open("rb") as file:
-        shape, dtype = _npy_header(file, str(path), path.stat().st_size)
+        shape, dtype, fortran = _npy_header(file, str(path), path.stat().st_size)
         at = file.tell()
     return ArrayStream(
         name=str(path),
         shape=shape,
         dtype=dtype,
         opened=_from(lambda: path.open("rb"), at),
+        fortran=fortran,
     )
 
 
 def _npy_header(
     stream: IO[bytes], name: str, size: int
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type; ValueError where they do not account for a file of so many bytes."""
+) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Shape, type, and whether it is in Fortran's order.
+
+    Raises ValueError where they do not account for a file of so many bytes.
+    """
     version = npy.read_magic(stream)
     if version not in NPY_HEADERS:
         raise ValueError(f"must be of NPY version 1.0 or 2.0, not {version}")
     shape, fortran, dtype = NPY_HEADERS[version](stream)
     if dtype.hasobject:
         raise ValueError("must hold numbers, not Python objects, which are never unpickled")
-    if fortran and len(shape) > 1:
-        raise ValueError("must be in C order, not Fortran's; save np.ascontiguousarray of it")
     _check_size(name, shape, dtype, size - stream.tell())
-    return shape, dtype
+    return shape, dtype, fortran and len(shape) > 1
 
 
 def _idx(path: Path) -> ArrayStream:

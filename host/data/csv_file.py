@@ -38,6 +38,8 @@ class CsvFile:
         self, path: Path, *, inputs: Sequence[str] = (), target: Sequence[str] = (), classes: bool
     ) -> None:
         self._path, self._classes = path, classes
+        # Whether a line was seen in which float() may take for a number what is none of a CSV.
+        self._strange = False
         first = next(self._rows(), None)
         if first is None:
             raise ValueError(f"{path} must have at least one sample, not none")
@@ -64,7 +66,7 @@ class CsvFile:
         self._all = names
         self.columns = tuple(names[place] for place in self._inputs)
         self.shape: tuple[int, ...] = (len(self._inputs),)
-        self.tested = 0
+        self.tested, self.in_pieces = 0, True
 
     @property
     def file_bytes(self) -> int:
@@ -156,12 +158,14 @@ class CsvFile:
                     "end every sample with a new line"
                 )
             try:
-                yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"{self._path}, line {number}: must be UTF-8, and byte {error.start + 1} of "
                     f"the line is {raw[error.start]:#04x}; convert the file, as with iconv"
                 ) from None
+            self._strange |= number > 1 and ("_" in line or not line.isascii())
+            yield line
 
     def _names(self, cells: list[str]) -> tuple[str, ...]:
         for place, name in enumerate(cells):
@@ -191,6 +195,10 @@ class CsvFile:
         pick: Callable[[list[str]], Sequence[str]] = itemgetter(*places)
         if len(places) == 1:
             pick = itemgetter(slice(places[0], places[0] + 1))
+        if self._strange and any(
+            _number(cell) is None for _, cells in rows for cell in pick(cells)
+        ):
+            raise self._refusal(rows, places)
         cells = chain.from_iterable(pick(cells) for _, cells in rows)
         try:
             flat = np.fromiter(map(float, cells), np.float64, len(rows) * len(places))
@@ -219,6 +227,9 @@ class CsvFile:
 
 
 def _number(cell: str) -> float | None:
+    """A number as CSV writes it: not 1_000, and no digits of other scripts."""
+    if "_" in cell or not cell.isascii():
+        return None
     try:
         return float(cell)
     except ValueError:

@@ -20,7 +20,7 @@ class JoinedFile:
             )
         self._first, self._second = first, second
         self.columns, self.shape = first.columns, first.shape
-        self.tested = 0
+        self.tested, self.in_pieces = 0, first.in_pieces and second.in_pieces
 
     @property
     def size(self) -> int:

@@ -26,6 +26,11 @@ def store(reader: Reader, recipe: Recipe, fmt: Format, place: str) -> Dataset:
 
     The recipe has no preprocessing. `place` is the file's name in errors.
     """
+    if not reader.in_pieces:
+        raise ValueError(
+            f"{place} must be in C order to be read in pieces, not Fortran's; save "
+            "np.ascontiguousarray of its arrays, or raise data.memory"
+        )
     collector = TargetCollector(place)
     with reading("counting samples", reader.file_bytes) as show:
         for some, done in reader.targets():

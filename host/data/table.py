@@ -54,6 +54,7 @@ class Reader(Protocol):
     Attributes
     ----------
     columns, shape, tested: as of Table, `tested` when all has been read
+    in_pieces: whether it can be read without having all of it in memory
     size: bytes of the inputs as float64, where they were all in memory; estimated
     file_bytes: of the file, for progress
     """
@@ -61,6 +62,7 @@ class Reader(Protocol):
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     tested: int
+    in_pieces: bool
 
     @property
     def size(self) -> int: ...

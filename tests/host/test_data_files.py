@@ -10,11 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from host.data import Choice, Recipe, prepare_table, read_file, read_table, synthetic_market
+from host.data import (
+    Choice,
+    Recipe,
+    open_reader,
+    prepare_table,
+    read_file,
+    read_table,
+    synthetic_market,
+)
 from host.data.market_file import ACTIONS, market_table
 from host.data.spike_file import read_recording
+from host.data.storing import store
 from host.spiking.network import Encoding
 from host.terminal import BAD
+from hw.numbers import Format
 from tests.host.data_files import SPECIES, X, Y, idx, recording, write_all
 from tests.host.test_cli import call, words
 
@@ -157,6 +167,9 @@ def npz(**arrays):
 BAD_FILES = [
     (csv("a,b,c\n1,2,0\n1,x,1\n"), "line 3, column 1 (b): must be a number, not 'x'"),
     (csv("a,b,c\n1,2,0\n1,,1\n"), "line 3, column 1 (b): must be a number, not ''"),
+    (csv("1,2,0\n1,1_000,1\n"), "line 2, column 1: must be a number, not '1_000'"),
+    (csv("1,2,0\n1,\u0663,1\n"), "line 2, column 1: must be a number, not"),
+    (csv("1,2,0\n1,2,1" + " " * (1 << 24) + "\n"), "line 2: a line must be shorter than"),
     (csv("1,2,0\n1,inf,1\n"), "line 2, column 1: must be finite, not inf"),
     (csv("1,2,0\n1,2,3,1\n"), "line 2: every line must have 3 fields as the first one has, not 4"),
     (csv("1,2,0\n\n1,2,1\n"), "line 2: every line must have 3 fields as the first one has, not 0"),
@@ -196,6 +209,10 @@ BAD_FILES = [
     (market(lambda e: e[1].update(weight=2)), "data.weights must be 'resample'"),
     (({"d.json": b'{"trains": []}'}, 'file = "d.json"'), "first key is 'training_examples' or"),
     (({"d.json": b'{"spike_trains": []}'}, 'file = "d.json"'), "is one sample of spike trains"),
+    (
+        ({"d.json": synthetic_market(0, 30).encode()}, 'file = "d.json"\nmemory = 0.001'),
+        "d.json must have at most 1,048 bytes, not",
+    ),
     (({"d.json": b'{"training_examples": [}'}, 'file = "d.json"'), "d.json: Invalid JSON"),
     (({"d.csv": b"1,2,0\n"}, 'file = "d.csv"\nlayer = "a"'), "data.layer must be left out"),
 ]
@@ -221,7 +238,6 @@ def test_a_bad_file_is_explained(tmp_path, bad, message):
         ({"x": X, "y": Y[:3]}, "a target for each of the 30 samples, not the shape (3,)"),
         ({"x": np.where(X > 4.5, np.nan, X), "y": Y}, "must be finite, not nan"),
         ({"x": X[:0], "y": Y[:0]}, "at least one sample, not none"),
-        ({"x": np.asfortranarray(X), "y": Y}, "must be in C order, not Fortran's"),
     ],
 )
 def test_bad_arrays(tmp_path, arrays, message):
@@ -229,6 +245,19 @@ def test_bad_arrays(tmp_path, arrays, message):
     with pytest.raises(ValueError) as caught:
         read_file(tmp_path / "d.npz")
     assert message in str(caught.value) and "d.npz" in str(caught.value)
+
+
+def test_fortrans_order_is_turned(tmp_path, monkeypatch):
+    monkeypatch.setattr("host.data.array_files.CHUNK_VALUES", 16)
+    values = np.stack([Y, Y + 1.5], axis=1)
+    images = np.asfortranarray(X.reshape(30, 2, 2))
+    np.savez(tmp_path / "d.npz", x=images, y=np.asfortranarray(values))
+    table = read_table(tmp_path / "d.npz", Choice(classes=False))
+    assert np.array_equal(table.inputs, X) and np.array_equal(table.targets, values)
+    reader = open_reader(tmp_path / "d.npz", Choice(classes=False))
+    assert reader is not None and not reader.in_pieces
+    with pytest.raises(ValueError, match="must be in C order to be read in pieces"):
+        store(reader, Recipe(classes=False), Format(6, 9), "d.npz")
 
 
 def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path):
