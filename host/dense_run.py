@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from host import data
 from host.checkpoints.continued import ContinuedDevice
 from host.data import Dataset
 from host.device import Device
@@ -211,6 +210,7 @@ class DenseExperiment:
                 {"question": question, "answer": answer, "rounded": [round(a) for a in answer]}
                 for question, answer in zip(questions, outcome.answers, strict=False)
             ],
+            "data": self.dataset.results(),
             "config": self.config.model_dump(mode="json", exclude_unset=True),
         }
 
@@ -232,6 +232,7 @@ class DenseExperiment:
         if values["cycles"] is not None:
             used = f"{100 * values['mac_utilisation']:.1f} % of a training step"
             rows.append(("MAC utilisation", used))
+        rows += self.dataset.summary()
         return [*rows, ("saturations", tally(values["saturations"]))]
 
 
@@ -243,16 +244,12 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
     """Read the data, build the network and compile it; ValueError says what does not go."""
     table, training = config.data, config.training
     seed = training.seed if table.seed is None else table.seed
-    inputs, targets = table.read(seed)
     classes = config.network.targets == "classes"
-    dataset = data.prepare(
-        inputs,
-        targets,
-        classes=classes,
-        scaling=table.scaling,
-        test_size=table.test_size,
-        seed=seed,
-    )
+    if classes and table.one_hot:
+        raise ValueError("data.one_hot must be left out unless [network] targets = 'values'")
+    fmt = config.formats.formats().input
+    limits = (fmt.minimum, fmt.maximum)
+    dataset = table.dataset(seed, classes=classes, limits=limits, fmt=fmt)
     device_config = config.device.config()
     network = build_network(
         dataset.features,
@@ -263,8 +260,8 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
         leak_shift=config.network.leak_shift,
     )
     try:
-        encode_inputs(network, dataset.train[0])
-        encode_inputs(network, dataset.test[0])
+        for inputs in (dataset.train[0], dataset.test[0]) if not dataset.stored else ():
+            encode_inputs(network, inputs)
     except RangeError as error:
         raise RangeError(f"{error}; [data] scaling does that: a divisor, or 'z-score'") from None
     train, validation = dataset.train, None
@@ -289,6 +286,7 @@ def prepare_dense(config: RunConfig) -> DenseExperiment:
             source=config.network.weights,
             seed=WEIGHT_SEED + training.seed,
         ),
+        augmentation=table.images(dataset),
     )
     if any(len(question) != dataset.features for question in table.questions):
         raise ValueError(f"every one of data.questions must have {dataset.features} inputs")

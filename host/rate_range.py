@@ -17,7 +17,6 @@ import numpy as np
 from host.device import Device
 from host.program import Mode
 from host.rules import SGD
-from host.samples import Samples
 from host.statistics import Counts, mean_loss
 from host.streaming import Interruption, stop
 from host.trainer import Plan, Trainer
@@ -141,7 +140,7 @@ class _Recorder(Trainer):
         size = self.plan.batch_size
         while batches:
             samples = self._begin_epoch()
-            some = Samples(samples.rows[: batches * size], samples.registers)
+            some = samples.shuffled(np.arange(min(batches * size, len(samples))))
             self._counts = Counts.read(self.device)
             self._run(Mode.TRAIN, some, size, before=self._next)
             self._note()

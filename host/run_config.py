@@ -168,10 +168,7 @@ def read_config(path: Path) -> RunConfig | SpikingRunConfig:
         config = parse_config(tables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    file = config.data.file
-    if file is not None and not file.is_absolute():
-        data = config.data.model_copy(update={"file": path.parent / file})
-        config = config.model_copy(update={"data": data})
+    config = config.model_copy(update={"data": config.data.beside(path.parent)})
     if isinstance(config, RunConfig) and config.network.weights is not None:
         weights = path.parent / config.network.weights
         network = config.network.model_copy(update={"weights": weights})

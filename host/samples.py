@@ -5,7 +5,7 @@
 Encoded once; a batch is then a slice or a selection of rows, without work per element.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,19 +44,31 @@ class Samples:
         """The bytes of samples start ... stop - 1, not copied."""
         return self.rows[start:stop].reshape(-1).data
 
-    def shuffled(self, order: NDArray[np.integer], out: "Samples | None" = None) -> "Samples":
-        """The samples in another order, in the memory of `out` where given."""
+    def batches(self, size: int) -> Sequence[memoryview]:
+        """The bytes of all samples, `size` samples at a time; the rest last."""
+        count = len(self)
+        return [self.batch(s, min(s + size, count)) for s in range(0, count, size)]
+
+    def shuffled(
+        self, order: NDArray[np.integer], out: "Samples | None" = None, *, epoch: int | None = None
+    ) -> "Samples":
+        """The samples in another order, in the memory of `out` where given.
+
+        `epoch`, from 0, is that of training to which they go: some samples are others in each.
+        """
         if out is None:
             return Samples(self.rows[order], self.registers)
         np.take(self.rows, order, axis=0, out=out.rows, mode="clip")
         return out
 
 
-def encode_samples(network: Network, inputs: ArrayLike, targets: ArrayLike | None) -> Samples:
+def encode_samples(
+    network: Network, inputs: ArrayLike, targets: ArrayLike | None, *, wide: bool = False
+) -> Samples:
     """A network's inputs (N, n_0) and targets as rows of bytes; no targets for prediction.
 
     Targets are N class indices or an (N, n_m) array. Inputs take a byte each where all of them are
-    an unsigned or a two's complement byte shifted left, else two.
+    an unsigned or a two's complement byte shifted left and they need not be `wide`, else two.
 
     Raises RangeError (a ValueError) on shapes that do not fit, NaN, infinity, values outside the
     format and labels that are no class.
@@ -69,26 +81,43 @@ def encode_samples(network: Network, inputs: ArrayLike, targets: ArrayLike | Non
         raise RangeError(
             f"there must be a target for each of {len(words)} samples, not {len(target_words)}"
         )
-    return pack_samples(words, target_words)
+    return pack_samples(words, target_words, wide=wide)
 
 
-def pack_samples(inputs: NDArray[np.int16], targets: NDArray[np.int16] | None = None) -> Samples:
-    """Words of N samples, (N, features) and (N, width), in as few bytes as they need."""
-    sample_format, pieces = _input_bytes(inputs)
+def pack_samples(
+    inputs: NDArray[np.int16], targets: NDArray[np.int16] | None = None, *, wide: bool = False
+) -> Samples:
+    """Words of N samples, (N, features) and (N, width), in as few bytes as they need.
+
+    `wide` takes whole words for the inputs in any case.
+    """
+    sample_format, pieces = 1 << SampleFormat.WIDE_INPUT, [_little_endian(inputs)]
+    if not wide:
+        sample_format, pieces = _input_bytes(inputs)
     width = 0
     if targets is not None:
         width = targets.shape[1]
-        if _is_byte(targets):
-            pieces.append(targets.astype(np.uint8))
-        else:
-            sample_format |= 1 << SampleFormat.WIDE_TARGET
-            pieces.append(_little_endian(targets))
-    registers = {
-        Register.FEATURES: inputs.shape[1],
+        bits, tails = target_bytes(targets)
+        sample_format |= bits
+        pieces.append(tails)
+    registers = sample_registers(inputs.shape[1], width, sample_format)
+    return Samples(np.ascontiguousarray(np.concatenate(pieces, axis=1)), registers)
+
+
+def sample_registers(features: int, width: int, sample_format: int) -> dict[Register, int]:
+    """What the loader needs to know of samples."""
+    return {
+        Register.FEATURES: features,
         Register.TARGETS: width,
         Register.SAMPLE_FORMAT: sample_format,
     }
-    return Samples(np.ascontiguousarray(np.concatenate(pieces, axis=1)), registers)
+
+
+def target_bytes(targets: NDArray[np.int16]) -> tuple[int, NDArray[np.uint8]]:
+    """SAMPLE_FORMAT's bits for words of targets (N, width), and their bytes."""
+    if _is_byte(targets):
+        return 0, targets.astype(np.uint8)
+    return 1 << SampleFormat.WIDE_TARGET, _little_endian(targets)
 
 
 def encode_inputs(network: Network, inputs: ArrayLike) -> NDArray[np.int16]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from host import trainer
+from host.augmentation import Augmentation
 from host.device import Device, open_device
 from host.fixed_point import decode
 from host.initialisation import check_init
@@ -85,6 +86,7 @@ class Sequential:
         validation_split: float | None = None,
         early_stopping: EarlyStopping | None = None,
         seed: int = 0,
+        augmentation: Augmentation | None = None,
     ) -> "Sequential":
         """Learn anew from inputs (N, F) and targets, and return self.
 
@@ -93,6 +95,8 @@ class Sequential:
 
         Early stopping, and a rate that is reduced on a plateau, see the validation data: those
         given, or the share `validation_split` of x and y, which then is not learned from.
+        `augmentation` changes the training samples from epoch to epoch; its `shape` says what a row
+        of x is as an image.
         """
         trainer.check_seed(seed)
         inputs, targets = np.asarray(x), np.asarray(y)
@@ -126,6 +130,7 @@ class Sequential:
                 source=self.weights,
                 seed=WEIGHT_SEED + int(seed),
             ),
+            augmentation=augmentation,
         )
         device = self._open()
         self.history_: dict[str, list[float]] = {}

@@ -6,7 +6,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Protocol
@@ -88,10 +88,9 @@ def runs(samples: int, batch: int, most: int | None = None) -> list[Run]:
     return found + [Run(rest, 1)] * (rest > 0)
 
 
-def batches(samples: Samples, batch: int) -> list[memoryview]:
-    """The bytes of every batch, not copied."""
-    count = len(samples)
-    return [samples.batch(s, min(s + batch, count)) for s in range(0, count, batch)]
+def batches(samples: Samples, batch: int) -> Sequence[memoryview]:
+    """The bytes of every batch."""
+    return samples.batches(batch)
 
 
 def run_batches(

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from host.augmentation import Augmentation
 from host.compiler import Compiled, compile_network, write_registers
 from host.device import Device
+from host.gathered_samples import augmented
 from host.initialisation import he_normal
 from host.layers import check_count
 from host.monitor import Figures, Watched
@@ -24,6 +26,7 @@ from host.rules import SGD
 from host.samples import Samples
 from host.statistics import Counts, accuracy, mean_loss
 from host.stopping import EarlyStopping
+from host.stored_inputs import StoredInputs
 from host.streaming import Interruption, predict_batches, run_batches, stop
 from hw.config import DeviceConfig
 from hw.isa import Control, Region, Register
@@ -105,6 +108,7 @@ def make_plan(
     validation: tuple[ArrayLike, ArrayLike] | None = None,
     stopping: EarlyStopping | None = None,
     weights: Sequence[ArrayLike] | None = None,
+    augmentation: Augmentation | None = None,
 ) -> Plan:
     """Compile and encode a training run; ValueError says what does not fit.
 
@@ -118,6 +122,7 @@ def make_plan(
     validation: samples as `train`, evaluated after each epoch to steer by; none if left out
     stopping: when training ends before `epochs`, and with which weights
     weights: first weights by layer, the bias last; `host.initialisation.he_normal` if left out
+    augmentation: what happens to the training samples in every epoch
     """
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
@@ -150,8 +155,8 @@ def make_plan(
         evaluation_batch=evaluation_batch,
         seed=int(seed),
         stopping=stopping,
-        train=compiled.encode(*train),
         validation=compiled.encode(*validation) if validation is not None else None,
+        train=_encoded(compiled, train, augmentation, seed=int(seed)),
         test=compiled.encode(*test) if test is not None else None,
         weights=compiled.encode_weights(weights),
     )
@@ -179,6 +184,17 @@ def check_steering(
             raise ValueError(
                 f"monitor must be a loss where targets are values, not {watched.monitor!r}"
             )
+def _encoded(
+    compiled: Compiled,
+    train: tuple[ArrayLike, ArrayLike],
+    augmentation: Augmentation | None,
+    *,
+    seed: int,
+) -> Samples:
+    samples = compiled.encode(*train, wide=augmentation is not None and augmentation.mixes)
+    if augmentation is None:
+        return samples
+    return augmented(compiled.network, samples, augmentation, seed=seed)
 
 
 def check_seed(seed: int) -> None:
@@ -200,7 +216,11 @@ def check_samples(
 
     Data to learn from must have more than one class. The encoder checks values and shapes.
     """
-    arrays = {"inputs": np.asarray(inputs), "targets": np.asarray(targets)}
+    stored = isinstance(inputs, StoredInputs)
+    arrays: dict[str, Any] = {
+        "inputs": inputs if stored else np.asarray(inputs),
+        "targets": np.asarray(targets),
+    }
     for what, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{what} of the {name} must be numbers, not {array.dtype}")
@@ -352,7 +372,7 @@ class Trainer:
         self._write(plan.train.registers)
         self._set_rate(0)
         order = self._order.permutation(len(plan.train))
-        return plan.train.shuffled(order, out=self._shuffled)
+        return plan.train.shuffled(order, out=self._shuffled, epoch=self.epoch)
 
     def _set_rate(self, batch: int) -> None:
         """Write the registers of the rate with which `batch` of this epoch learns."""

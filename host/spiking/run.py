@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from host import data
 from host.checkpoints.continued import ContinuedDevice
 from host.data import Dataset
 from host.device import Device
@@ -204,6 +203,7 @@ class SpikingExperiment:
             "synapses_per_cycle": synapses / cycles if cycles else None,
             "biological_validation": outcome.biology,
             "saturations": self.plan.compiled.saturations(counts.saturations),
+            "data": self.dataset.results(),
             "config": self.config.model_dump(mode="json", exclude_unset=True),
         }
 
@@ -226,6 +226,7 @@ class SpikingExperiment:
             found = values["biological_validation"]
             shares = ", ".join(f"{name} {percent(own)}" for name, own in found["groups"].items())
             rows.append(("biological", f"{percent(found['score'])} of usual ranges: {shares}"))
+        rows += self.dataset.summary()
         return [*rows, ("saturations", tally(values["saturations"]))]
 
     def pictures(self, device: Device, folder: Path) -> list[Path]:
@@ -240,18 +241,13 @@ def prepare_spiking(config: SpikingRunConfig) -> SpikingExperiment:
     """Read the data, build the network and compile it; ValueError says what does not go."""
     table, training = config.data, config.training
     seed = training.seed if table.seed is None else table.seed
-    if table.questions:
-        raise ValueError("data.questions must be left out of a spiking run, which answers classes")
-    inputs, targets = table.read(seed)
     share = training.validation_share()
-    dataset = data.prepare(
-        inputs,
-        targets,
-        classes=True,
-        scaling=table.scaling,
-        test_size=table.test_size,
-        seed=seed,
-    )
+    for key in ("questions", "one_hot", "augmentation"):
+        if getattr(table, key):
+            raise ValueError(f"data.{key} must be left out of a spiking run")
+    encoding, fmt = config.spiking.encoding, config.formats.formats().input
+    limits = (fmt.minimum, fmt.maximum) if encoding is None else (0.0, 1.0)
+    dataset = table.dataset(seed, classes=True, limits=limits, encoding=encoding)
     device_config = config.device.config()
     train, validation = dataset.train, None
     if share is not None:

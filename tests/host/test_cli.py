@@ -180,11 +180,11 @@ def test_bad_files_change_nothing(small, tmp_path, change, message):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1,nan,0\n2,3,1\n", "nan stands in column 1, row 0"),
+        ("1,nan,0\n2,3,1\n", "d.csv, line 1, column 1: must be finite, not nan"),
         ("500,1,0\n600,3,1\n" * 5, "divide it by 16, or choose the format Q10.5; [data] scaling"),
         ("1,2,0\n2,3,0\n", "data must have at least two classes"),
         ("1,2,-1\n2,3,0\n", "labels must be whole numbers from 0 on"),
-        ("1,2,0\n2,3\n", "number of columns changed"),
+        ("1,2,0\n2,3\n", "line 2: every line must have 3 fields as the first one has, not 2"),
         ("", "must have at least one sample"),
         ("a,b,c\n", "must have at least one sample"),
     ],

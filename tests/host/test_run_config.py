@@ -145,7 +145,8 @@ def test_data_files(tmp_path):
     (tmp_path / "one.csv").write_text("1\n2\n")
     with pytest.raises(ValueError, match="columns of inputs and then one of targets"):
         read_file(tmp_path / "one.csv")
-    with pytest.raises(ValueError, match="must end in .npz or .csv"):
+    (tmp_path / "d.txt").write_text("1,2\n")
+    with pytest.raises(ValueError, match="must end in .csv, .npz, .npy, .json"):
         read_file(tmp_path / "d.txt")
 
 
