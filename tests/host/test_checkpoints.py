@@ -91,9 +91,25 @@ STOPPED = (
     + "[training.early_stopping]\npatience = 1\nmonitor = \"val_accuracy\"\n"
     + "[checkpoints]\nevery = 1\n"
 )
+AUGMENTED = """
+[data]
+name = "digits"
+scaling = 16
+test_size = 0.9
+one_hot = true
+[data.augmentation]
+shift = 1
+mixup = 0.2
+[network]
+layers = [{ units = 4, activation = "relu" }, { units = 10 }]
+loss = "mse"
+targets = "values"
+[training]
+validation = 0.2
+"""
 
 
-@pytest.mark.parametrize("text", [DENSE, SPIKING, STEERED, BY_BATCH, STOPPED])
+@pytest.mark.parametrize("text", [DENSE, SPIKING, STEERED, BY_BATCH, STOPPED, AUGMENTED])
 def test_goes_on_behind_every_epoch(text, tmp_path):
     experiment = experiment_of(text, epochs=None if text is STEERED else 4)
     with open_device("golden", experiment.device_config) as device:
@@ -109,6 +125,30 @@ def test_goes_on_behind_every_epoch(text, tmp_path):
         assert plain(experiment, resumed) == results
         for name, own in outcome.weights.items():
             assert np.array_equal(resumed.weights[name], own)
+
+
+def test_stored_samples_are_gone_on_with_and_known_by_their_values(tmp_path):
+    x = np.random.default_rng(1).uniform(-1, 1, (60, 3))
+    values = {
+        "data": {"file": str(tmp_path / "d.csv"), "scaling": "none", "memory": 0.001},
+        "network": {"layers": [{"units": 4, "activation": "tanh"}, {"units": 2}]},
+        "training": {"epochs": 3, "validation": 0.25},
+    }
+
+    def experiment(inputs):
+        np.savetxt(tmp_path / "d.csv", np.c_[inputs, inputs[:, 0] > 0], delimiter=",")
+        return prepare(parse_config(values))
+
+    first = experiment(x)
+    assert first.dataset.stored
+    with open_device("golden", first.device_config) as device:
+        expected = train(first, device).weights
+    assert carried_out(first, tmp_path / "run", end=2) is None
+    _, resumed, _ = carried_out(first, tmp_path / "run", resume=True)
+    for name, own in expected.items():
+        assert np.array_equal(resumed.weights[name], own)
+    x[7, 1] += 0.25
+    assert experiment(x).samples_digest() != first.samples_digest()
 
 
 def test_killed_runs_end_alike_on_golden(tmp_path):
