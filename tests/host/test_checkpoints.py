@@ -274,15 +274,21 @@ def test_a_full_disk_leaves_the_last_one_whole(tmp_path, small_files):
     assert not wrong and not list(differing_words(whole, state))
 
 
-def test_a_full_disk_ends_a_run_with_advice(tmp_path, small_files):
+@pytest.mark.parametrize(
+    ("size", "file"), [(100, "config.toml"), (500, "metrics.jsonl"), (2000, "epoch-")]
+)
+def test_a_full_disk_ends_a_run_with_advice(tmp_path, small_files, size, file):
     path = tmp_path / "run.toml"
     path.write_text(DENSE)
     folder = tmp_path / "out"
-    small_files(2000)
+    small_files(size)
     result = call("train", path, "--device", "golden", "--out", folder)
     small_files(resource.RLIM_INFINITY)
     assert result.exit_code == 2 and "Traceback" not in result.output
     assert "cannot be written (File too large): free some space" in words(result)
+    assert file in words(result).partition("cannot be written")[0].rpartition("/")[2]
+    if file != "epoch-":
+        return
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "failed" and "free some space" in status["error"]
 
