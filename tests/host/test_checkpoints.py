@@ -111,18 +111,17 @@ def test_goes_on_behind_every_epoch(text, tmp_path):
             assert np.array_equal(resumed.weights[name], own)
 
 
-def test_killed_runs_end_alike_on_golden(tmp_path):
-    assert_killed_runs_end_alike(DENSE, "golden", tmp_path, 10)
+@pytest.mark.parametrize("trials", [4, pytest.param(10, marks=pytest.mark.demand)])
+def test_killed_runs_end_alike_on_golden(tmp_path, trials):
+    assert_killed_runs_end_alike(DENSE, "golden", tmp_path, trials)
 
 
 def test_killed_spiking_runs_end_alike(tmp_path):
-    assert_killed_runs_end_alike(SPIKING, "golden", tmp_path, 3)
+    assert_killed_runs_end_alike(SPIKING, "golden", tmp_path, 2)
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize(
-    "trials", [2, pytest.param(10, marks=pytest.mark.demand)]
-)
+@pytest.mark.parametrize("trials", [2, pytest.param(10, marks=pytest.mark.demand)])
 def test_killed_runs_end_alike_on_the_gateware(tmp_path, trials):
     assert_killed_runs_end_alike(DENSE, "sim", tmp_path, trials)
 
