@@ -3,14 +3,15 @@
     RunConfig --prepare--> Experiment --train--> Outcome --write--> result.json, weights.npz
 """
 
+import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from host.checkpoints.file import write_whole
 from host.dense_run import prepare_dense
 from host.device import Device
 from host.experiment import Experiment, Outcome, Trainer
@@ -65,11 +66,9 @@ def train(
 
 def write_results(folder: Path, experiment: Experiment, outcome: Outcome) -> None:
     """Write result.json and weights.npz (words, by name) into a folder, each as a whole."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = dict(outcome.weights)
-    np.savez(folder / "weights.partial.npz", allow_pickle=False, **arrays)
-    os.replace(folder / "weights.partial.npz", folder / "weights.npz")
+    weights = io.BytesIO()
+    np.savez(weights, allow_pickle=False, **arrays)
+    write_whole(folder / "weights.npz", weights.getvalue())
     text = json.dumps(experiment.results(outcome), indent=2) + "\n"
-    partial = folder / "result.json.partial"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / "result.json")
+    write_whole(folder / "result.json", text.encode())

@@ -87,12 +87,17 @@ def write_whole(path: Path, data: bytes) -> None:
             raise
         _sync_folder(path.parent)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        advice = "free some space" if full else "choose a folder that can be written"
-        raise CheckpointError(
-            f"{path} cannot be written ({error.strerror}): {advice}; what was written before is "
-            "whole, and --resume goes on with it"
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> CheckpointError:
+    """The error of a file that could not be written, with advice."""
+    full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    advice = "free some space" if full else "choose a folder that can be written"
+    return CheckpointError(
+        f"{path} cannot be written ({error.strerror}): {advice}; what was written before is whole, "
+        "and --resume goes on with it"
+    )
 
 
 def _sync_folder(folder: Path) -> None:

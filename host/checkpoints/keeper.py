@@ -124,10 +124,12 @@ class Keeper:
 
 def run_identity(experiment: Experiment, device: ContinuedDevice) -> dict[str, Any]:
     """What two runs must have in common for one to go on with what the other did."""
-    config = experiment.config.model_dump(mode="json", exclude_unset=True)
-    for table in ("checkpoints", "monitoring"):
+    # With everything that was left out, so that whether it was makes no difference.
+    config = experiment.config.model_dump()
+    for table in ("checkpoints", "monitoring", "device"):
         config.pop(table, None)
-    config.get("data", {}).pop("file", None)
+    for name in ("seed", "epochs"):
+        config["training"].pop(name, None)
     return {
         "device": device.name.partition(":")[0],
         "configuration": experiment.device_config.name,
@@ -135,8 +137,17 @@ def run_identity(experiment: Experiment, device: ContinuedDevice) -> dict[str, A
         "seed": experiment.seed,
         "epochs": experiment.epochs,
         "samples": experiment.samples_digest(),
-        "config": config,
+        "config": split(_without_paths(config), None),
     }
+
+
+def _without_paths(value: Any) -> Any:
+    """Tables without the names of files, which may be written in several ways."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_paths(each) for key, each in value.items() if not isinstance(each, Path)
+        }
+    return value
 
 
 def _check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

@@ -14,7 +14,9 @@ time; the rest of a line that a killed run has left is skipped.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from host.checkpoints.file import unwritable
 
 
 class MetricsFile:
@@ -23,18 +25,28 @@ class MetricsFile:
     Parameters
     ----------
     path: which; made where it is missing
+
+    Raises CheckpointError where it cannot be written.
     """
 
     def __init__(self, path: Path):
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = open(path, "ab", buffering=0)  # noqa: SIM115 - open for a run
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for a run
         if path.stat().st_size and not _ends_a_line(path):
             self._file.write(b"\n")
 
     def write(self, event: str, values: Mapping[str, Any]) -> None:
         """Append an event; what is None is left out."""
         given = {name: value for name, value in values.items() if value is not None}
-        self._file.write(json.dumps({"event": event, **given}).encode() + b"\n")
+        line = json.dumps({"event": event, **given}).encode() + b"\n"
+        try:
+            written = self._file.write(line)
+            if written < len(line):
+                # The disk took what it had room for; the next attempt says why it is no more.
+                self._file.write(line[written:])
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def close(self) -> None:
         """Nothing else follows."""

@@ -8,7 +8,7 @@ What it writes of the device it only reads, so that a watched run computes the s
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.checkpoints.continued import ContinuedDevice
+from host.checkpoints.file import CheckpointError
 from host.experiment import Experiment, Outcome
 from host.fixed_point import decode
 from host.forwarding import ForwardingDevice
@@ -97,7 +98,9 @@ class Monitor:
             self._end(RunState.INTERRUPTED)
             raise
         except BaseException as error:
-            self._end(RunState.FAILED, error=str(error) or type(error).__name__)
+            # Where the last word cannot be written either, what went wrong first is told.
+            with suppress(CheckpointError):
+                self._end(RunState.FAILED, error=str(error) or type(error).__name__)
             raise
 
     def begin(self, outcome: Outcome) -> None:
@@ -228,11 +231,13 @@ class Monitor:
         )
 
     def _end(self, state: RunState, **others: Any) -> None:
-        self._metrics.write("end", {"state": state, "time": time.time(), **others})
-        self._write_status(state, **others)
-        self._metrics.close()
-        if self._events is not None:
-            self._events.close()
+        try:
+            self._write_status(state, **others)
+            self._metrics.write("end", {"state": state, "time": time.time(), **others})
+        finally:
+            self._metrics.close()
+            if self._events is not None:
+                self._events.close()
 
 
 def spread(words: NDArray[np.int16], fmt: Format) -> list[float]:

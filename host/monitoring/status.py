@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
+from host.checkpoints.file import unwritable
 from host.figures import number, percent
 
 NAME = "status.json"
@@ -59,8 +60,11 @@ class StatusFile:
             return
         self._next = now + SECONDS
         text = json.dumps({"state": state, **self._values, **values, "updated": time.time()})
-        self._partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(self._partial, self._path)
+        try:
+            self._partial.write_text(text + "\n", encoding="utf-8")
+            os.replace(self._partial, self._path)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -151,18 +151,17 @@ def test_stored_samples_are_gone_on_with_and_known_by_their_values(tmp_path):
     assert experiment(x).samples_digest() != first.samples_digest()
 
 
-def test_killed_runs_end_alike_on_golden(tmp_path):
-    assert_killed_runs_end_alike(DENSE, "golden", tmp_path, 10)
+@pytest.mark.parametrize("trials", [4, pytest.param(10, marks=pytest.mark.demand)])
+def test_killed_runs_end_alike_on_golden(tmp_path, trials):
+    assert_killed_runs_end_alike(DENSE, "golden", tmp_path, trials)
 
 
 def test_killed_spiking_runs_end_alike(tmp_path):
-    assert_killed_runs_end_alike(SPIKING, "golden", tmp_path, 3)
+    assert_killed_runs_end_alike(SPIKING, "golden", tmp_path, 2)
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize(
-    "trials", [2, pytest.param(10, marks=pytest.mark.demand)]
-)
+@pytest.mark.parametrize("trials", [2, pytest.param(10, marks=pytest.mark.demand)])
 def test_killed_runs_end_alike_on_the_gateware(tmp_path, trials):
     assert_killed_runs_end_alike(DENSE, "sim", tmp_path, trials)
 
@@ -314,15 +313,21 @@ def test_a_full_disk_leaves_the_last_one_whole(tmp_path, small_files):
     assert not wrong and not list(differing_words(whole, state))
 
 
-def test_a_full_disk_ends_a_run_with_advice(tmp_path, small_files):
+@pytest.mark.parametrize(
+    ("size", "file"), [(100, "config.toml"), (500, "metrics.jsonl"), (2000, "epoch-")]
+)
+def test_a_full_disk_ends_a_run_with_advice(tmp_path, small_files, size, file):
     path = tmp_path / "run.toml"
     path.write_text(DENSE)
     folder = tmp_path / "out"
-    small_files(2000)
+    small_files(size)
     result = call("train", path, "--device", "golden", "--out", folder)
     small_files(resource.RLIM_INFINITY)
     assert result.exit_code == 2 and "Traceback" not in result.output
     assert "cannot be written (File too large): free some space" in words(result)
+    assert file in words(result).partition("cannot be written")[0].rpartition("/")[2]
+    if file != "epoch-":
+        return
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "failed" and "free some space" in status["error"]
 

@@ -178,6 +178,13 @@ def test_another_run_is_refused_with_its_differences(small, tmp_path, monkeypatc
     assert (folder / "config.toml").read_text() == before
 
 
+def test_a_run_goes_on_from_its_own_configuration(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(small, folder, monkeypatch, 2, "--seed", 3)
+    trained(folder / "config.toml", folder, "--resume")
+    assert len(result_of(folder)["train_loss"]) == 4
+
+
 def test_resume_without_a_checkpoint_begins(small, tmp_path):
     result = trained(small, tmp_path / "run", "--resume")
     assert "has no checkpoint to go on with: the run begins anew" in words(result)
