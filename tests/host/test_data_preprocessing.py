@@ -1,6 +1,7 @@
 """Preprocessing: features by their definitions, fitted on what is trained, blind to the future."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -57,8 +58,6 @@ def test_features_are_what_their_definitions_say():
 
 
 def test_the_clock_is_utc():
-    from datetime import UTC, datetime
-
     times = np.array([0.0, 1.7e12, 1_704_067_200_000, 1_709_251_199_999, DAY - 1])
     rows = np.column_stack([times, times, times])
     for k, ms in enumerate(times):
