@@ -110,6 +110,20 @@ def test_scaling_is_fitted_on_what_is_trained():
     assert found.clipping.columns.get("price", 0) == outside
 
 
+@pytest.mark.parametrize("scaling", ["z-score", "min-max"])
+def test_a_step_that_scales_is_the_scaling(scaling):
+    """Of samples in no order, too: fitted on those of a random split that are trained."""
+    rng = np.random.default_rng(2)
+    rows = Table(inputs=rng.normal(3, 2, (60, 4)), targets=np.arange(60) % 3)
+    one = prepare_table(rows, Recipe(classes=True, scaling=scaling))
+    steps = Preprocessing(steps=(scaling,))
+    two = prepare_table(rows, Recipe(classes=True, preprocessing=steps))
+    for (x, y), (u, v) in zip((one.train, one.test), (two.train, two.test), strict=True):
+        np.testing.assert_allclose(x, u, atol=1e-12)
+        assert np.array_equal(y, v)
+    assert one.clipping.results() == two.clipping.results()
+
+
 def test_windows_and_changes():
     rows = np.array([[0.0, 0], [1, 0], [1, 5], [3, 5]])
     made = preprocess(Preprocessing(steps=("window",), window=2), rows, ("a", "b"), slice(4))
