@@ -164,6 +164,9 @@ def test_stored_samples_are_augmented_alike():
     for samples in (stored, held):
         epoch = augmented(network(), samples, what, seed=4).shuffled(order, epoch=1)
         batches.append([bytes(batch) for batch in epoch.batches(7)])
+        assert b"".join(batches[-1][:2]) == bytes(epoch.first(14).batch(0, 14))
+        assert len(epoch.first(14)) == 14
+    assert bytes(held.first(3).batch(0, 3)) == bytes(held.batch(0, 3))
     assert batches[0] == batches[1] and len(batches[0]) == 5
 
 
