@@ -71,6 +71,11 @@ class GatheredSamples(Samples):
         """See Samples; put together one by one."""
         return _Batches(self, size)
 
+    def first(self, count: int) -> "GatheredSamples":
+        """See Samples."""
+        draws = None if self.draws is None else self.draws[:count]
+        return replace(self, order=self.order[:count], draws=draws)
+
     def shuffled(
         self, order: NDArray[np.integer], out: Samples | None = None, *, epoch: int | None = None
     ) -> "GatheredSamples":

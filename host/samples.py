@@ -49,6 +49,10 @@ class Samples:
         count = len(self)
         return [self.batch(s, min(s + size, count)) for s in range(0, count, size)]
 
+    def first(self, count: int) -> "Samples":
+        """The first samples alone."""
+        return Samples(self.rows[:count], self.registers)
+
     def shuffled(
         self, order: NDArray[np.integer], out: "Samples | None" = None, *, epoch: int | None = None
     ) -> "Samples":

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.data.array_files import idx_file, npy_file, npz_file
 from host.data.csv_file import CsvFile
+from host.data.idx_file import idx_file
 from host.data.joined_file import JoinedFile
 from host.data.json_file import kind_of, read_document
 from host.data.market_file import market_table
+from host.data.npy_file import npy_file, npz_file
 from host.data.spike_file import read_spike_folder
 from host.data.table import Reader, Reals, Table, read_whole
 from host.spiking.network import Encoding

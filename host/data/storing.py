@@ -12,9 +12,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from host.data.checks import check_targets
 from host.data.progress import reading
 from host.data.scaling import Clipping, Scaling
-from host.data.splitting import Dataset, Recipe, check_targets, shaped_targets, split
+from host.data.splitting import Dataset, Recipe, shaped_targets, split
 from host.data.table import Reader, Reals, TargetCollector, numbered
 from host.fixed_point import RangeError
 from host.stored_inputs import InputStore, StoredInputs

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 from host.augmentation import WHOLE, Augmentation, Augmenter
+from host.device import open_device
 from host.gathered_samples import GatheredSamples, augmented, stored_samples
 from host.layers import Dense, build_network
+from host.rules import SGD
 from host.run import prepare
 from host.run_config import ConfigError, parse_config
 from host.samples import Samples, encode_samples
 from host.sequential import Sequential
 from host.stored_inputs import InputStore
 from host.trainer import Trainer, make_plan
-from hw.isa import Register, SampleFormat
+from hw.isa import SAMPLE_SHIFT_LOW, Register, SampleFormat
+from hw.numbers import Format
 from tests.host.small_run import CONFIG
 from tests.host.test_cli import call
 
@@ -138,22 +141,18 @@ def test_bytes_and_words_are_moved_alike(scale):
         fmt = samples.registers[Register.SAMPLE_FORMAT]
         assert bool(fmt >> SampleFormat.WIDE_INPUT & 1) is wide
         epoch = augmented(network(), samples, what, seed=0).shuffled(np.arange(30)[::-1], epoch=2)
-        row = np.frombuffer(epoch.batch(0, 30), np.uint8).reshape(30, -1)[:, : -1 - 40 * wide]
+        rows = np.frombuffer(epoch.batch(0, 30), np.uint8).reshape(30, -1)
+        pixels_of = np.ascontiguousarray(rows[:, : 80 if wide else 40])
         if wide:
-            words = np.frombuffer(epoch.batch(0, 30), np.uint8).reshape(30, -1)[:, :80]
-            found.append(np.ascontiguousarray(words).view("<i2"))
+            found.append(pixels_of.view("<i2"))
         else:
-            shift = fmt >> 4 & 15
-            signed = bool(fmt >> SampleFormat.SIGNED_INPUT & 1)
-            row = np.frombuffer(epoch.batch(0, 30), np.uint8).reshape(30, -1)[:, :40]
-            small = row.view(np.int8) if signed else row
-            found.append(small.astype(np.int16) << shift)
+            signed = fmt >> SampleFormat.SIGNED_INPUT & 1
+            small = pixels_of.view(np.int8) if signed else pixels_of
+            found.append(small.astype(np.int16) << (fmt >> SAMPLE_SHIFT_LOW & 15))
     assert np.array_equal(*found)
 
 
 def test_stored_samples_are_augmented_alike():
-    from hw.numbers import Format
-
     pixels = RNG.normal(0, 1, (30, 40))
     storage = InputStore(30, 40, Format(6, 9))
     storage.append(pixels)
@@ -161,11 +160,13 @@ def test_stored_samples_are_augmented_alike():
     held = encode_samples(network(), pixels, LABELS, wide=True)
     what = Augmentation(shift=1, mixup=0.5, cutmix=0.5, shape=SHAPE)
     order = RNG.permutation(30)
-    batches = [
-        [bytes(batch) for batch in augmented(network(), samples, what, seed=4)
-         .shuffled(order, epoch=1).batches(7)]
-        for samples in (stored, held)
-    ]
+    batches = []
+    for samples in (stored, held):
+        epoch = augmented(network(), samples, what, seed=4).shuffled(order, epoch=1)
+        batches.append([bytes(batch) for batch in epoch.batches(7)])
+        assert b"".join(batches[-1][:2]) == bytes(epoch.first(14).batch(0, 14))
+        assert len(epoch.first(14)) == 14
+    assert bytes(held.first(3).batch(0, 3)) == bytes(held.batch(0, 3))
     assert batches[0] == batches[1] and len(batches[0]) == 5
 
 
@@ -175,16 +176,12 @@ def plan(epochs=3):
     x, y = rng.uniform(0, 1, (64, 64)), np.arange(64) % 3
     what = Augmentation(shift=1, mixup=0.5, shape=shape)
     built = build_network(64, [Dense(4, "relu"), Dense(3)], loss="cross_entropy", classes=True)
-    from host.rules import SGD
-
     return make_plan(
         built, SGD(2**-4), CONFIG, (x, y), epochs=epochs, batch_size=16, augmentation=what
     )
 
 
 def test_a_run_that_goes_on_sees_the_same_samples():
-    from host.device import open_device
-
     whole = plan()
     with open_device("golden", CONFIG) as device:
         trainer = Trainer(device, whole)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from host.data.market_file import market_table
+from host.data.spike_file import read_recording
+from host.device import open_device
 from host.run import prepare, train
 from host.run_config import read_config
 from tests.host.data_files import SPECIES, write_all
@@ -36,8 +39,6 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_an_example_trains(folder, number):
-    from host.device import open_device
-
     text = BLOCKS[number]
     tables = tomllib.loads(text)
     if "network" not in tables and "spiking" not in tables:
@@ -60,9 +61,6 @@ def test_the_python_example_runs(folder, monkeypatch):
 
 
 def test_the_json_examples_are_read(tmp_path):
-    from host.data.market_file import market_table
-    from host.data.spike_file import read_recording
-
     market, trains = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
     assert market_table("docs", market.encode(), (), classes=True).inputs.shape == (1, 6)
     (tmp_path / "a.json").write_text(trains)

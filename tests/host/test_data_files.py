@@ -95,7 +95,7 @@ def test_columns_are_chosen_by_name(files):
 
 def test_a_large_csv_is_the_same_in_many_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr("host.data.csv_file.CHUNK_VALUES", 16)
-    monkeypatch.setattr("host.data.array_files.CHUNK_VALUES", 16)
+    monkeypatch.setattr("host.data.array_file.CHUNK_VALUES", 16)
     write_all(tmp_path)
     assert np.array_equal(classes_of(tmp_path / "named.csv").inputs, X)
     assert classes_of(tmp_path / "named.csv").targets.tolist() == list(Y)
@@ -248,7 +248,7 @@ def test_bad_arrays(tmp_path, arrays, message):
 
 
 def test_fortrans_order_is_turned(tmp_path, monkeypatch):
-    monkeypatch.setattr("host.data.array_files.CHUNK_VALUES", 16)
+    monkeypatch.setattr("host.data.array_file.CHUNK_VALUES", 16)
     values = np.stack([Y, Y + 1.5], axis=1)
     images = np.asfortranarray(X.reshape(30, 2, 2))
     np.savez(tmp_path / "d.npz", x=images, y=np.asfortranarray(values))

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.model_selection import train_test_split
 
 from host.config_tables import MEBIBYTE
 from host.data import Choice, open_reader, prepare_table, read_table
@@ -95,7 +97,7 @@ def test_a_stored_file_trains_to_the_same_bits(tmp_path, scaling):
 
 @pytest.mark.parametrize("name", ["d.npz", "x.npy", "d.csv"])
 def test_stored_words_are_those_of_the_inputs(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("host.data.array_files.CHUNK_VALUES", 32)
+    monkeypatch.setattr("host.data.array_file.CHUNK_VALUES", 32)
     monkeypatch.setattr("host.data.csv_file.CHUNK_VALUES", 32)
     rng = np.random.default_rng(0)
     inputs, labels = np.round(rng.normal(0, 2, (40, 2, 3)), 3), np.arange(40) % 4
@@ -161,8 +163,6 @@ def test_a_test_file_of_other_samples_is_refused(tmp_path):
 
 
 def test_stored_inputs_can_be_split_but_not_loaded():
-    from sklearn.model_selection import train_test_split
-
     storage = InputStore(10, 2, FMT)
     storage.append(np.arange(20.0).reshape(10, 2))
     inputs = storage.finished()
@@ -174,10 +174,8 @@ def test_stored_inputs_can_be_split_but_not_loaded():
 
 
 def test_a_disk_without_room_is_told(monkeypatch):
-    from collections import namedtuple
-
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr("host.stored_inputs.shutil.disk_usage", lambda folder: usage(1 << 20))
+    usage = SimpleNamespace(free=1 << 20)
+    monkeypatch.setattr("host.stored_inputs.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(ValueError, match="must have room for 4,000,000 bytes .* set TMPDIR"):
         InputStore(1000, 2000, FMT)
 

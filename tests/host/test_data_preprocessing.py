@@ -1,6 +1,7 @@
 """Preprocessing: features by their definitions, fitted on what is trained, blind to the future."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -57,8 +58,6 @@ def test_features_are_what_their_definitions_say():
 
 
 def test_the_clock_is_utc():
-    from datetime import UTC, datetime
-
     times = np.array([0.0, 1.7e12, 1_704_067_200_000, 1_709_251_199_999, DAY - 1])
     rows = np.column_stack([times, times, times])
     for k, ms in enumerate(times):
@@ -109,6 +108,20 @@ def test_scaling_is_fitted_on_what_is_trained():
     assert test.min() >= 0 and test.max() <= 1
     outside = int(((rows[:, 0] < low) | (rows[:, 0] > high)).sum())
     assert found.clipping.columns.get("price", 0) == outside
+
+
+@pytest.mark.parametrize("scaling", ["z-score", "min-max"])
+def test_a_step_that_scales_is_the_scaling(scaling):
+    """Of samples in no order, too: fitted on those of a random split that are trained."""
+    rng = np.random.default_rng(2)
+    rows = Table(inputs=rng.normal(3, 2, (60, 4)), targets=np.arange(60) % 3)
+    one = prepare_table(rows, Recipe(classes=True, scaling=scaling))
+    steps = Preprocessing(steps=(scaling,))
+    two = prepare_table(rows, Recipe(classes=True, preprocessing=steps))
+    for (x, y), (u, v) in zip((one.train, one.test), (two.train, two.test), strict=True):
+        np.testing.assert_allclose(x, u, atol=1e-12)
+        assert np.array_equal(y, v)
+    assert one.clipping.results() == two.clipping.results()
 
 
 def test_windows_and_changes():
