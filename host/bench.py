@@ -30,7 +30,7 @@ from rich.console import Console
 from host.benchmarks import boards, cycles, monitoring, peers, speed, spikes
 from host.benchmarks.report import Report
 from host.benchmarks.workload import BATCH, DIGITS, LARGE, WIDE, Workload
-from host.device import Device, DeviceError, open_device
+from host.devices.device import Device, DeviceError, open_device
 from host.network import dense
 from hw.config import DeviceConfig, configuration
 

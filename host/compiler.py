@@ -10,9 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.device import Device
+from host.data.gathered_samples import stored_samples
+from host.data.samples import Samples, encode_samples
+from host.data.stored_inputs import StoredInputs
+from host.devices.device import Device
 from host.fixed_point import decode, encode
-from host.gathered_samples import stored_samples
 from host.listing import describe
 from host.memory_map import CompileError, MemoryMap, check_features, map_memory
 from host.network import Network, Rule
@@ -23,8 +25,6 @@ from host.program import (
     check_statistics,
     statistic_index,
 )
-from host.samples import Samples, encode_samples
-from host.stored_inputs import StoredInputs
 from hw.config import DeviceConfig
 from hw.isa import Instruction, Region, Register
 from hw.numbers import mantissa_and_shift
@@ -93,7 +93,7 @@ class Compiled:
     def encode(
         self, inputs: ArrayLike, targets: ArrayLike | None = None, *, wide: bool = False
     ) -> Samples:
-        """Samples as the loader's bytes; see `host.samples.encode_samples`."""
+        """Samples as the loader's bytes; see `host.data.samples.encode_samples`."""
         if isinstance(inputs, StoredInputs):
             assert targets is not None, "samples are stored for training"
             return stored_samples(self.network, inputs, targets)

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from host import data
-from host.augmentation import Augmentation
-from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.checkpoints.cadence import Cadence
 from host.data import SOURCES, Choice
+from host.data.augmentation import Augmentation
 from host.data.market_file import market_table
 from host.data.preprocessing import Preprocessing
 from host.data.splitting import Split, Weights
 from host.data.storing import store
-from host.monitor import Mode, Monitor
-from host.plateau import ReduceOnPlateau
-from host.schedule import Constant, Cosine, Exponential, Piecewise, Schedule, StepDecay
 from host.spiking.network import Encoding
-from host.stopping import EarlyStopping
+from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
+from host.training.monitor import Mode, Monitor
+from host.training.plateau import ReduceOnPlateau
+from host.training.schedule import Constant, Cosine, Exponential, Piecewise, Schedule, StepDecay
+from host.training.stopping import EarlyStopping
 from hw.config import CONFIGURATIONS, DeviceConfig, configuration
 from hw.numbers import Format
 

@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from host.checkpoints.continued import ContinuedDevice
+from host.commands.figures import number, percent, tally
 from host.data import Dataset
-from host.device import Device
+from host.data.samples import encode_inputs
+from host.devices.device import Device
 from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances, digest
-from host.figures import number, percent, tally
 from host.fixed_point import RangeError
 from host.layers import build_network
 from host.network import Network
-from host.pretrained import first_weights
 from host.run_config import RunConfig
-from host.samples import encode_inputs
 from host.statistics import Counts, accuracy, mac_utilisation, mean_loss
-from host.stopping import kept
 from host.streaming import Interruption
 from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
-from host.validation_split import set_aside
+from host.training.pretrained import first_weights
+from host.training.stopping import kept
+from host.training.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 from hw.layout import tiles

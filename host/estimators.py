@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from host.data import Scaling
 from host.layers import Dense
-from host.rules import SGD
-from host.schedule import Schedule
 from host.sequential import Sequential
+from host.training.rules import SGD
+from host.training.schedule import Schedule
 from hw.config import DeviceConfig
 
 Reals = NDArray[np.float64]
@@ -106,7 +106,7 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
     ----------
     hidden_layer_sizes: neurons of each hidden layer
     activation: of the hidden layers, one of `host.layers.ACTIVATIONS`
-    learning_rate, momentum, l2, schedule: the rule; see `host.rules.SGD`
+    learning_rate, momentum, l2, schedule: the rule; see `host.training.rules.SGD`
     batch_size, epochs: how long it learns
     scaling: of the inputs: 'z-score' by the training samples, clipped at 4 deviations, 'none', or
         a divisor; what leaves the input format's range, -64 to 64, is an error

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from host.commands.figures import percent
 from host.config_tables import RunTables
-from host.device import Device
-from host.figures import percent
-from host.samples import Samples
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.statistics import Counts, working_cycles
 from host.streaming import Interruption
 from hw.config import DeviceConfig

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from host.initialisation import check_init
 from host.network import Formats, Network, Neuron
+from host.training.initialisation import check_init
 from hw.isa import Activation, Loss
 
 ACTIVATIONS = {
@@ -34,9 +34,9 @@ class Dense:
     Neurons with the activation "lif" integrate, leak and fire: `neuron` says how, Neuron() unless
     told. They learn by error x pseudo-derivative x activity of the layer before.
 
-    `init` names where the first weights come from, one of `host.initialisation.INITS`; None leaves
-    it to the network, which may also have weights from elsewhere. A layer that is `frozen` keeps
-    its first weights.
+    `init` names where the first weights come from, one of `host.training.initialisation.INITS`;
+    None leaves it to the network, which may also have weights from elsewhere. A layer that is
+    `frozen` keeps its first weights.
 
     Raises ValueError on an activation that is not in ACTIVATIONS, on no units, on a neuron where
     none spikes, on an unknown init, or where frozen is no bool.

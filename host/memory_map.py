@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from host.device import Device
+from host.devices.device import Device
 from host.network import CURVED, Network
 from hw.config import DeviceConfig, region_words
 from hw.isa import INPUT_BUFFERS, MEMORY_REGIONS, Loss, Region

@@ -13,7 +13,7 @@ import numpy as np
 
 from host.checkpoints.file import write_whole
 from host.dense_run import prepare_dense
-from host.device import Device
+from host.devices.device import Device
 from host.experiment import Experiment, Outcome, Trainer
 from host.run_config import RunConfig, SpikingRunConfig
 from host.spiking.run import prepare_spiking

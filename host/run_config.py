@@ -22,13 +22,13 @@ from host.config_tables import (
     Table,
     read_toml,
 )
-from host.initialisation import INITS
 from host.layers import ACTIVATIONS, LOSSES, Dense
 from host.network import MAX_STEPS, Formats, Neuron
-from host.rules import SGD
 from host.spiking.tables import SpikingRunConfig
-from host.stopping import EarlyStopping
 from host.trainer import steered_by
+from host.training.initialisation import INITS
+from host.training.rules import SGD
+from host.training.stopping import EarlyStopping
 from hw.numbers import Format
 
 __all__ = ["ConfigError", "RunConfig", "SpikingRunConfig", "parse_config", "read_config"]

@@ -9,19 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from host import trainer
-from host.augmentation import Augmentation
-from host.device import Device, open_device
+from host.data.augmentation import Augmentation
+from host.devices.device import Device, open_device
 from host.fixed_point import decode
-from host.initialisation import check_init
 from host.layers import LOSSES, Dense, build_network
 from host.network import Formats, Network
-from host.pretrained import Source, first_weights
-from host.rules import SGD
 from host.statistics import Counts, accuracy, mean_loss
-from host.stopping import EarlyStopping
 from host.streaming import Interruption, stop
 from host.trainer import WEIGHT_SEED, EpochReport, Trainer, make_plan
-from host.validation_split import set_aside
+from host.training.initialisation import check_init
+from host.training.pretrained import Source, first_weights
+from host.training.rules import SGD
+from host.training.stopping import EarlyStopping
+from host.training.validation_split import set_aside
 from hw.config import DeviceConfig, configuration
 
 
@@ -37,9 +37,9 @@ class Sequential:
     configuration: name of a device configuration, or one
     formats: binary points of the tensors
     init: where the first weights of layers come from that name none themselves, one of
-        `host.initialisation.INITS`
-    weights: where they come from instead: a file as of `host.pretrained`, or a matrix of every
-        layer, units x (inputs + 1), such as another network's `weights_`
+        `host.training.initialisation.INITS`
+    weights: where they come from instead: a file as of `host.training.pretrained`, or a matrix of
+        every layer, units x (inputs + 1), such as another network's `weights_`
 
     Attributes
     ----------

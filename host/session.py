@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from host.checkpoints.continued import ContinuedDevice
 from host.checkpoints.keeper import Keeper
-from host.device import Device
+from host.devices.device import Device
 from host.experiment import Experiment, Outcome, Trainer
 from host.monitoring.events import EventsFile
 from host.monitoring.monitor import Monitor

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from host.device import Device
+from host.devices.device import Device
 from host.network import Network
 from hw.config import DeviceConfig
 from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS, Loss, Region

@@ -12,9 +12,9 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Protocol
 
 from host.compiler import Compiled, write_registers
-from host.device import Device
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.program import Mode
-from host.samples import Samples
 from hw.isa import INPUT_BUFFERS, Control, Register
 
 MAX_ROUNDS = 0xFFFF

@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.augmentation import Augmentation
 from host.compiler import Compiled, compile_network, write_registers
-from host.device import Device
-from host.gathered_samples import augmented
-from host.initialisation import he_normal
+from host.data.augmentation import Augmentation
+from host.data.gathered_samples import augmented
+from host.data.samples import Samples
+from host.data.stored_inputs import StoredInputs
+from host.devices.device import Device
 from host.layers import check_count
-from host.monitor import Figures, Watched
 from host.network import Network, Rule
-from host.plateau import ReduceOnPlateau
 from host.program import Mode
-from host.rules import SGD
-from host.samples import Samples
 from host.statistics import Counts, accuracy, mean_loss
-from host.stopping import EarlyStopping
-from host.stored_inputs import StoredInputs
 from host.streaming import Interruption, predict_batches, run_batches, stop
+from host.training.initialisation import he_normal
+from host.training.monitor import Figures, Watched
+from host.training.plateau import ReduceOnPlateau
+from host.training.rules import SGD
+from host.training.stopping import EarlyStopping
 from hw.config import DeviceConfig
 from hw.isa import Control, Region, Register
 from hw.layout import tiles
@@ -121,7 +121,8 @@ def make_plan(
     seed: of the first weights, the order of samples and the device's randomness, 0 to 2**32 - 1
     validation: samples as `train`, evaluated after each epoch to steer by; none if left out
     stopping: when training ends before `epochs`, and with which weights
-    weights: first weights by layer, the bias last; `host.initialisation.he_normal` if left out
+    weights: first weights by layer, the bias last; `host.training.initialisation.he_normal` if
+        left out
     augmentation: what happens to the training samples in every epoch
     """
     check_count("epochs", epochs)

@@ -34,7 +34,7 @@ Words = NDArray[np.uint16]
 
 
 class ComparedDevice(Protocol):
-    """What a comparison asks of a device; `host.device.Device` says what each member does."""
+    """What a comparison asks of a device; `host.devices.device` says what each member does."""
 
     name: str
     config: DeviceConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.run import prepare, train
 from host.run_config import parse_config
 

@@ -8,8 +8,8 @@ from host.benchmarks.cycles import SMALL, SMALL_BATCH, Measure, step_cycles
 from host.benchmarks.speed import FRAME_BYTES
 from host.benchmarks.workload import DIGITS, Workload, classifier
 from host.compiler import CompileError
+from host.devices.serial_device import BITS_PER_BYTE
 from host.network import dense
-from host.serial_device import BITS_PER_BYTE
 from hw.config import DeviceConfig
 from hw.layout import tiles
 

@@ -21,10 +21,10 @@ from host.benchmarks.workload import (
     utilisation,
 )
 from host.compiler import Compiled, CompileError, write_registers
-from host.device import Device
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.network import dense
 from host.program import LAYER_STATISTICS, Mode
-from host.samples import Samples
 from host.statistics import Counts
 from hw.config import CONFIGURATIONS, configuration
 from hw.isa import INPUT_BUFFERS, Instruction, Opcode, Register

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.experiment import Experiment
 from host.run import prepare, train
 from host.run_config import parse_config

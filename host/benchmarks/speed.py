@@ -4,9 +4,9 @@ import time
 from typing import Any
 
 from host.benchmarks.workload import Workload, make_ready
-from host.device import Device
+from host.devices.device import Device
+from host.devices.sim_device import SimDevice
 from host.program import Mode
-from host.sim_device import SimDevice
 from host.statistics import Counts
 from host.streaming import run_batches
 from hw.config import DeviceConfig

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from host.device import Device
+from host.devices.device import Device
 from host.spiking.curves import decay_word
 from host.statistics import Counts
 from hw.isa import Instruction, Opcode, Region

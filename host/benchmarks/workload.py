@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from host.compiler import Compiled, compile_network, write_registers
 from host.data import SOURCES, generated
-from host.device import Device
-from host.initialisation import he_normal
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.network import Network, Rule, dense
-from host.samples import Samples
 from host.statistics import useful_macs
 from host.streaming import stop
+from host.training.initialisation import he_normal
 from hw.config import DeviceConfig, configuration, region_words
 from hw.isa import MEMORY_REGIONS, Control, Loss, Register
 from hw.numbers import WORD_BITS

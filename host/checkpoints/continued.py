@@ -10,8 +10,8 @@ count, and which of the two sample buffers comes next. The host keeps both.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.device import Device
-from host.forwarding import ForwardingDevice
+from host.devices.device import Device
+from host.devices.forwarding import ForwardingDevice
 from host.statistics import SUMS
 from hw.isa import (
     COUNTER_WORDS,

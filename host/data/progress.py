@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from host.terminal import errors
+from host.commands.terminal import errors
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class Dataset:
     names: of the classes, or ()
     clipping: what was outside the range to which inputs are clipped
     dropped: samples that have too little past for their features
-    stored: whether inputs are not arrays but `host.stored_inputs.StoredInputs`
+    stored: whether inputs are not arrays but `host.data.stored_inputs.StoredInputs`
     """
 
     train: tuple[Reals, NDArray[Any]]

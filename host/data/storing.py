@@ -16,9 +16,9 @@ from host.data.checks import check_targets
 from host.data.progress import reading
 from host.data.scaling import Clipping, Scaling
 from host.data.splitting import Dataset, Recipe, shaped_targets, split
+from host.data.stored_inputs import InputStore, StoredInputs
 from host.data.table import Reader, Reals, TargetCollector, numbered
 from host.fixed_point import RangeError
-from host.stored_inputs import InputStore, StoredInputs
 from hw.numbers import Format
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from host.checkpoints.continued import ContinuedDevice
 from host.checkpoints.file import CheckpointError
+from host.devices.forwarding import ForwardingDevice
 from host.experiment import Experiment, Outcome
 from host.fixed_point import decode
-from host.forwarding import ForwardingDevice
 from host.monitoring.events import EventsFile
 from host.monitoring.metrics_file import MetricsFile
 from host.monitoring.monitored import MonitoredDevice

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from host.device import Device
-from host.forwarding import ForwardingDevice
+from host.devices.device import Device
+from host.devices.forwarding import ForwardingDevice
 from host.statistics import Counts
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.table import Table
 
 from host.checkpoints.file import unwritable
-from host.figures import number, percent
+from host.commands.figures import number, percent
 
 NAME = "status.json"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from host.checkpoints.file import write_whole
 from host.checkpoints.store import FOLDER, paths
-from host.figures import number, percent, tally
+from host.commands.figures import number, percent, tally
 from host.monitoring.status import duration
 from host.report.contents import Contents
 

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from host.figures import number, percent
+from host.commands.figures import number, percent
+from host.commands.terminal import errors, out
 from host.search.drawing import draw_search
 from host.search.space import SearchFile
 from host.search.trials import UNFIT, ended, open_study, trials_wanted, work
-from host.terminal import errors, out
 
 SHOWN = 10
 """Trials of the table."""

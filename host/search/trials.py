@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.experiment import Experiment
 from host.run import prepare, train
 from host.search.space import SearchFile

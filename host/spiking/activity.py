@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from host.checkpoints.continued import ContinuedDevice
 from host.checkpoints.device_state import DeviceState
-from host.device import Device, open_device
-from host.samples import Samples
+from host.data.samples import Samples
+from host.devices.device import Device, open_device
 from host.spiking.plan import SpikingPlan
 from host.spiking.program import Phase
 from host.spiking.recording import Spikes, record

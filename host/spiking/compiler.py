@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compiler import write_registers
-from host.device import Device
+from host.devices.device import Device
 from host.memory_map import CompileError
 from host.spiking.circuit import CURRENTS, Circuit, build_circuit
 from host.spiking.memory import SpikingMemory, Write

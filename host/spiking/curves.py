@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compiler import write_registers
-from host.device import Device
+from host.devices.device import Device
 from hw.isa import Control, Instruction, Opcode, Region, Register
 from hw.layout import TensorLayout, tiles
 from hw.numbers import UPDATE_FRACTION_BITS

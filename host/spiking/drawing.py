@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from host.device import Device
+from host.devices.device import Device
 from host.fixed_point import decode
 from host.pictures import firing_rates, spike_raster, weight_maps
 from host.spiking.activity import Activity, observe

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from host.device import Device
+from host.devices.device import Device
 from host.memory_map import Tensor
 from hw.isa import MEMORY_REGIONS, Region
 from hw.spiking import POPULATION_ROWS, Variable

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from host.data.samples import Samples
 from host.layers import check_count
-from host.samples import Samples
-from host.schedule import Constant, Schedule
 from host.spiking.compiler import CompiledSpiking, compile_spiking
 from host.spiking.curriculum import Curriculum
 from host.spiking.first_weights import first_weights
@@ -17,8 +16,9 @@ from host.spiking.network import SpikingNetwork
 from host.spiking.program import Phase
 from host.spiking.rules import Hybrid
 from host.spiking.samples import encode_intensities, encode_samples
-from host.stopping import EarlyStopping
 from host.trainer import check_seed
+from host.training.schedule import Constant, Schedule
+from host.training.stopping import EarlyStopping
 from hw.config import DeviceConfig
 
 Words = NDArray[np.int16]

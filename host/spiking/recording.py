@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compiler import write_registers
-from host.device import Device
-from host.samples import Samples
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.spiking.compiler import CompiledSpiking
 from host.spiking.memory import SpikeList
 from host.spiking.program import Phase

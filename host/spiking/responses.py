@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from host.device import Device
+from host.devices.device import Device
 from host.spiking.memory import Population, SpikeList
 from hw.spiking import Variable
 

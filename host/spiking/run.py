@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from host.checkpoints.continued import ContinuedDevice
+from host.commands.figures import percent, tally
 from host.data import Dataset
-from host.device import Device
+from host.devices.device import Device
 from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstances, digest
-from host.figures import percent, tally
 from host.fixed_point import decode
 from host.spiking.activity import Activity, observe, twin
 from host.spiking.drawing import draw_pictures
@@ -21,9 +21,9 @@ from host.spiking.tables import SpikingRunConfig
 from host.spiking.trainer import SpikingReport, SpikingTrainer
 from host.spiking.validation import validate
 from host.statistics import Counts
-from host.stopping import kept
 from host.streaming import Interruption
-from host.validation_split import set_aside
+from host.training.stopping import kept
+from host.training.validation_split import set_aside
 from hw.config import DeviceConfig
 from hw.isa import Region
 from hw.numbers import Format

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from host.data.samples import Samples, pack_samples
 from host.fixed_point import RangeError, encode
-from host.samples import Samples, pack_samples
 from host.spiking.network import SpikingNetwork
 
 

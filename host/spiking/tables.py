@@ -20,13 +20,13 @@ from host.config_tables import (
     StoppingTable,
     Table,
 )
-from host.plateau import ReduceOnPlateau
-from host.schedule import Schedule
 from host.spiking.curriculum import Curriculum
 from host.spiking.labels import Vote
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype, Rule
-from host.stopping import EarlyStopping
+from host.training.plateau import ReduceOnPlateau
+from host.training.schedule import Schedule
+from host.training.stopping import EarlyStopping
 from hw.numbers import Format
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.compiler import write_registers
-from host.device import Device
-from host.monitor import Figures
-from host.samples import Samples
+from host.data.samples import Samples
+from host.devices.device import Device
 from host.spiking.curriculum import epoch_order
 from host.spiking.labels import VOTES, Labels
 from host.spiking.plan import SpikingPlan
@@ -22,6 +21,7 @@ from host.spiking.program import Phase
 from host.statistics import Counts
 from host.streaming import Interruption, run_batches
 from host.trainer import ORDER_SEED, make_ready
+from host.training.monitor import Figures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from boards.board import board
 from boards.flow import FlowError, Overflow, build
 from boards.report import read_report
 from boards.top import Top
-from host.cli import app
+from host.commands.cli import app
 from hw.isa import State
 
 BOARD = "icebreaker"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from host.dense_run import DenseExperiment
-from host.device import open_device
+from host.devices.device import open_device
 from host.experiment import Experiment
 from host.fixed_point import decode
 from host.network import Neuron

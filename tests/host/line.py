@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from host.sim_device import open_simulation
+from host.devices.sim_device import open_simulation
 from hw.config import DeviceConfig
 from sim.rtl.simulation import SimulationStalled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.run import prepare
 from host.run_config import read_config
 from host.session import Session

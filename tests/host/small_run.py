@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.layers import Dense, build_network
-from host.rules import SGD
 from host.trainer import Trainer, make_plan
+from host.training.rules import SGD
 from hw.config import configuration
 from sim.compare import read_state
 

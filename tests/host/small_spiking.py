@@ -3,7 +3,7 @@
 from functools import cache
 
 from host import data
-from host.device import open_device
+from host.devices.device import open_device
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling, SpikingNetwork
 from host.spiking.plan import make_spiking_plan
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype

@@ -5,17 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from host.augmentation import WHOLE, Augmentation, Augmenter
-from host.device import open_device
-from host.gathered_samples import GatheredSamples, augmented, stored_samples
+from host.data.augmentation import WHOLE, Augmentation, Augmenter
+from host.data.gathered_samples import GatheredSamples, augmented, stored_samples
+from host.data.samples import Samples, encode_samples
+from host.data.stored_inputs import InputStore
+from host.devices.device import open_device
 from host.layers import Dense, build_network
-from host.rules import SGD
 from host.run import prepare
 from host.run_config import ConfigError, parse_config
-from host.samples import Samples, encode_samples
 from host.sequential import Sequential
-from host.stored_inputs import InputStore
 from host.trainer import Trainer, make_plan
+from host.training.rules import SGD
 from hw.isa import SAMPLE_SHIFT_LOW, Register, SampleFormat
 from hw.numbers import Format
 from tests.host.small_run import CONFIG

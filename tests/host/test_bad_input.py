@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from host.device import DeviceError, open_device
+from host.devices.device import DeviceError, open_device
 from host.trainer import Trainer
 from hw.config import configuration
 from hw.isa import Control, Error, Region, Register, State

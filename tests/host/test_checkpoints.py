@@ -13,7 +13,7 @@ from host.checkpoints.device_state import merged
 from host.checkpoints.document import build, join, split
 from host.checkpoints.file import CheckpointError
 from host.checkpoints.keeper import Keeper
-from host.device import open_device
+from host.devices.device import open_device
 from host.run import prepare, train
 from host.run_config import parse_config
 from host.statistics import Counts

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import host.cli
-from host.cli import app
-from host.device import DeviceError, open_device
-from host.terminal import BAD, DIFFERENT, INTERRUPTED
+import host.commands.cli
+from host.commands.cli import app
+from host.commands.terminal import BAD, DIFFERENT, INTERRUPTED
+from host.devices.device import DeviceError, open_device
 from hw.isa import Region
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def devices(monkeypatch):
     def opened(spec, config, *, report=None):
         return there.get(spec, lambda config: open_device(spec, config))(config)
 
-    monkeypatch.setattr(host.cli, "open_device", opened)
+    monkeypatch.setattr(host.commands.cli, "open_device", opened)
     return there
 
 
@@ -150,7 +150,7 @@ def test_an_interruption_keeps_what_there_is(small, tmp_path, monkeypatch):
         if report.epoch == 2:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("host.display.TrainingDisplay.epoch", interrupt)
+    monkeypatch.setattr("host.commands.display.TrainingDisplay.epoch", interrupt)
     result = call("train", small, "--device", "golden", "--out", tmp_path, "--verify")
     assert result.exit_code == INTERRUPTED and seen == [1, 2]
     assert "interrupted after 2 epochs" in words(result) and str(tmp_path.name) in words(result)
@@ -237,7 +237,7 @@ def test_a_missing_compiler_is_explained(small, tmp_path, devices):
 
 def test_the_command_starts():
     done = subprocess.run(
-        [sys.executable, "-m", "host.cli", "--version"],
+        [sys.executable, "-m", "host.commands.cli", "--version"],
         cwd=ROOT,
         capture_output=True,
         text=True,

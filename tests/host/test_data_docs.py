@@ -9,7 +9,7 @@ import pytest
 
 from host.data.market_file import market_table
 from host.data.spike_file import read_recording
-from host.device import open_device
+from host.devices.device import open_device
 from host.run import prepare, train
 from host.run_config import read_config
 from tests.host.data_files import SPECIES, write_all

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host.commands.terminal import BAD
 from host.data import (
     Choice,
     Recipe,
@@ -23,7 +24,6 @@ from host.data.market_file import ACTIONS, market_table
 from host.data.spike_file import read_recording
 from host.data.storing import store
 from host.spiking.network import Encoding
-from host.terminal import BAD
 from hw.numbers import Format
 from tests.host.data_files import SPECIES, X, Y, idx, recording, write_all
 from tests.host.test_cli import call, words

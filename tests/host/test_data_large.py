@@ -14,11 +14,11 @@ from sklearn.model_selection import train_test_split
 from host.config_tables import MEBIBYTE
 from host.data import Choice, open_reader, prepare_table, read_table
 from host.data.splitting import Recipe
+from host.data.stored_inputs import InputStore, StoredInputs
 from host.data.storing import store
 from host.fixed_point import RangeError, decode
 from host.run import prepare
 from host.run_config import read_config
-from host.stored_inputs import InputStore, StoredInputs
 from hw.numbers import Format
 from tests.host.test_cli import ROOT, call, words
 
@@ -175,7 +175,7 @@ def test_stored_inputs_can_be_split_but_not_loaded():
 
 def test_a_disk_without_room_is_told(monkeypatch):
     usage = SimpleNamespace(free=1 << 20)
-    monkeypatch.setattr("host.stored_inputs.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("host.data.stored_inputs.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(ValueError, match="must have room for 4,000,000 bytes .* set TMPDIR"):
         InputStore(1000, 2000, FMT)
 
@@ -254,7 +254,7 @@ def test_two_gigabytes_train_in_bounded_memory(tmp_path):
             for k, line in enumerate(block):
                 file.write(line.tobytes() + b"ab"[k % 2 : k % 2 + 1] + b"\n")
     written = (tmp_path / "large.csv").stat().st_size
-    (tmp_path / "main.py").write_text("from host.cli import app\napp()\n")
+    (tmp_path / "main.py").write_text("from host.commands.cli import app\napp()\n")
     path = config(tmp_path, 'file = "large.csv"\nmemory = 64', epochs=1)
     started = time.perf_counter()
     most, out = peak(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from host.device import Device, DeviceError, DeviceStatus, as_words, open_device
-from host.framing import SEQUENCES, checksum, next_sequence
-from host.golden_device import GoldenDevice
-from host.link_device import LinkDevice
+from host.devices.device import Device, DeviceError, DeviceStatus, as_words, open_device
+from host.devices.framing import SEQUENCES, checksum, next_sequence
+from host.devices.golden_device import GoldenDevice
+from host.devices.link_device import LinkDevice
 from hw.build_identity import build_identity
 from hw.config import configuration, region_words
 from hw.isa import (

@@ -10,15 +10,15 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from host.cli import app
-from host.device import open_device
+from host.commands.cli import app
+from host.devices.device import open_device
 from host.fixed_point import decode
-from host.initialisation import INITS, SMALL, draw, he_normal
 from host.layers import Dense, build_network
 from host.network import dense
-from host.pretrained import CHECKPOINT, first_weights, read_weights
 from host.run import prepare, train
 from host.run_config import LayerTable, parse_config
+from host.training.initialisation import INITS, SMALL, draw, he_normal
+from host.training.pretrained import CHECKPOINT, first_weights, read_weights
 from hw.config import region_words
 from hw.isa import Region
 from hw.numbers import WEIGHT, Format

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from host.framing import (
+from host.devices.framing import (
     Answer,
     AnswerDecoder,
     FrameError,

@@ -5,11 +5,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 from host.compiler import Compiled, compile_network, write_registers
+from host.data.samples import Samples
+from host.devices.golden_device import GoldenDevice
 from host.fixed_point import decode
-from host.golden_device import GoldenDevice
 from host.network import Network, Neuron, Rule, dense
 from host.program import Mode
-from host.samples import Samples
 from hw.config import configuration, region_words
 from hw.isa import COUNTERS, Activation, Control, Loss, Region, Register, State
 

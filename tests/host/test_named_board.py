@@ -3,9 +3,9 @@
 import pytest
 
 from boards.board import board
-from host.device import open_device
-from host.named_board import named_board, named_configuration
-from host.serial_device import DEFAULT_BAUD, parse_place
+from host.devices.device import open_device
+from host.devices.named_board import named_board, named_configuration
+from host.devices.serial_device import DEFAULT_BAUD, parse_place
 from hw.config import configuration
 
 

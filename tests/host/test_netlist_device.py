@@ -7,13 +7,13 @@ import pytest
 
 from boards.board import board
 from host import data
-from host.device import Device, open_device
-from host.golden_device import GoldenDevice
+from host.devices.device import Device, open_device
+from host.devices.golden_device import GoldenDevice
 from host.layers import Dense, build_network
-from host.rules import SGD
 from host.run import prepare
 from host.run_config import read_config
 from host.trainer import EpochReport, Plan, Trainer, make_plan
+from host.training.rules import SGD
 from hw.config import DeviceConfig
 from sim.compare import Every, Lockstep
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from host import cli, pictures
-from host.golden_device import GoldenDevice
+from host import pictures
+from host.commands import cli
+from host.devices.golden_device import GoldenDevice
 from host.run import prepare
 from host.run_config import read_config
 from host.spiking.program import Phase

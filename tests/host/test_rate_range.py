@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from host.cli import app
-from host.device import open_device
+from host.commands.cli import app
+from host.devices.device import open_device
 from host.layers import Dense, build_network
-from host.rate_range import FEWEST, RangeTest, RateRange, smoothed
-from host.rules import SGD
 from host.statistics import mean_loss
 from host.trainer import ORDER_SEED, evaluate, make_plan
+from host.training.rate_range import FEWEST, RangeTest, RateRange, smoothed
+from host.training.rules import SGD
 from hw.isa import State
 from tests.host.small_run import CONFIG, classes_data, small_plan
 

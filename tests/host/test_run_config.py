@@ -9,7 +9,7 @@ from host.data import Scaling, generated, read_file, sums
 from host.network import Neuron
 from host.run import prepare
 from host.run_config import ConfigError, parse_config, read_config
-from host.schedule import Constant, Piecewise, StepDecay
+from host.training.schedule import Constant, Piecewise, StepDecay
 from hw.numbers import Format
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))

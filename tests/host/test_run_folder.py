@@ -44,7 +44,7 @@ def interrupted(small, folder, monkeypatch, epoch=2, *options):
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr("host.display.TrainingDisplay.epoch", interrupt)
+        patched.setattr("host.commands.display.TrainingDisplay.epoch", interrupt)
         options = ("--device", "golden", "--out", folder, *options)
         assert call("train", small, *options).exit_code == 130
 
@@ -137,11 +137,11 @@ def test_an_interrupted_run_goes_on(small, tmp_path, monkeypatch):
 
 
 def test_a_resumed_run_verifies(small, tmp_path, monkeypatch):
-    import host.cli
-    from host.device import open_device
+    import host.commands.cli
+    from host.devices.device import open_device
 
     monkeypatch.setattr(
-        host.cli, "open_device", lambda spec, config, report: open_device("golden", config)
+        host.commands.cli, "open_device", lambda spec, config, report: open_device("golden", config)
     )
     folder = tmp_path / "run"
     interrupted(small, folder, monkeypatch)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
-from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.compiler import rule_registers
 from host.config_tables import SCHEDULES, ScheduleTable
 from host.network import Rule, dense
-from host.plateau import ReduceOnPlateau
-from host.rules import SGD
-from host.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
+from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
+from host.training.plateau import ReduceOnPlateau
+from host.training.rules import SGD
+from host.training.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
 from hw.config import CONFIGURATIONS
 from hw.isa import Register
 

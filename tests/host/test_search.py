@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from host.cli import app
+from host.commands.cli import app
 from host.config_tables import ConfigError
 from host.run_config import read_config
 from host.search.space import read_search
@@ -92,7 +92,7 @@ def test_a_grid_is_walked_once(tmp_path):
 
 def test_killed_workers_are_made_good(tmp_path):
     path, out = write(tmp_path, trials=6, pruning="false"), tmp_path / "out"
-    command = [sys.executable, "-m", "host.cli", "sweep", str(path), "--out", str(out)]
+    command = [sys.executable, "-m", "host.commands.cli", "sweep", str(path), "--out", str(out)]
     options = {"stdout": subprocess.DEVNULL, "start_new_session": True}
     with subprocess.Popen([*command, "--workers", "2"], **options) as running:
         while not (out / "study.db").exists() or len(ended(open_study(read_search(path), out))) < 2:

@@ -17,14 +17,15 @@ import serial
 from rich.console import Console
 from typer.testing import CliRunner
 
-from host import board_commands, data, serial_device
-from host.cli import app
-from host.device import DeviceError, open_device
-from host.devices import build_name
+from host import data
+from host.commands import board_commands
+from host.commands.cli import app
+from host.devices.device import DeviceError, open_device
+from host.devices.serial_device import SerialTransport, parse_place
+from host.devices.serial_ports import build_name, serial_device
 from host.layers import Dense, build_network
-from host.rules import SGD
-from host.serial_device import SerialTransport, parse_place
 from host.trainer import Plan, Trainer, make_plan
+from host.training.rules import SGD
 from hw.build_identity import build_identity
 from hw.config import configuration
 from hw.isa import Region
@@ -93,7 +94,7 @@ def test_a_bad_line_changes_no_bit():
 INTERRUPTED = """
     import sys, time
     from tests.host.test_serial_device import CONFIG, iris_plan, open_device
-    from host.framing import encode_request
+    from host.devices.framing import encode_request
     from host.program import Mode
     from host.trainer import Trainer
     from hw.isa import Request

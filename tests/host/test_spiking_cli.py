@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from host.commands.terminal import BAD, DIFFERENT
 from host.run import prepare
 from host.run_config import parse_config, read_config
-from host.terminal import BAD, DIFFERENT
 from tests.host.test_cli import Faulty, call, devices, words
 
 __all__ = ["devices"]

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from host.device import open_device
+from host.devices.device import open_device
 from host.spiking.trainer import SpikingTrainer
-from host.stopping import EarlyStopping
+from host.training.stopping import EarlyStopping
 from hw.isa import Region
 from sim.compare import differing_words, read_state
 from tests.host.small_spiking import (

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from host.compiler import write_registers
-from host.device import open_device
-from host.schedule import Piecewise
+from host.devices.device import open_device
 from host.spiking.compiler import compile_spiking
 from host.spiking.curriculum import Curriculum, epoch_order
 from host.spiking.labels import SILENT
@@ -19,6 +18,7 @@ from host.spiking.samples import encode_samples
 from host.spiking.spike_events import sample_of_events
 from host.spiking.trainer import SpikingTrainer
 from host.streaming import run_batches
+from host.training.schedule import Piecewise
 from hw.isa import Region
 from hw.numbers import Format
 from hw.spiking import Variable

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from host.batch_schedule import Cyclic, OneCycle, WarmupCosine
-from host.cli import app
+from host.commands.cli import app
 from host.compiler import CompileError
-from host.device import open_device
+from host.devices.device import open_device
 from host.layers import Dense, build_network
-from host.plateau import ReduceOnPlateau
 from host.program import Mode
-from host.rules import SGD
 from host.statistics import useful_macs
-from host.stopping import EarlyStopping
 from host.streaming import run_batches
 from host.trainer import Trainer, make_plan
+from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
+from host.training.plateau import ReduceOnPlateau
+from host.training.rules import SGD
+from host.training.stopping import EarlyStopping
 from hw.isa import Opcode, Region, Register
 from sim.compare import differing_words, read_state
 from synaptile import Sequential

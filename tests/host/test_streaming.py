@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from host.checkpoints.continued import ContinuedDevice
-from host.device import Device, open_device
+from host.devices.device import Device, open_device
 from host.monitoring.monitored import MonitoredDevice
 from host.program import Mode
 from host.streaming import run_batches

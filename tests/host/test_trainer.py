@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from host import streaming
-from host.device import open_device
+from host.devices.device import open_device
 from host.program import Mode
-from host.rules import SGD
-from host.schedule import Constant, Piecewise, StepDecay
 from host.statistics import Counts, mac_utilisation, useful_macs
 from host.streaming import Interruption, Run, runs
 from host.trainer import ORDER_SEED, Trainer, batch_sizes, evaluate, predict
+from host.training.rules import SGD
+from host.training.schedule import Constant, Piecewise, StepDecay
 from hw.isa import Region, State
 from sim.compare import Every, Lockstep, differing_words, read_state
 from tests.host.small_run import CONFIG, classes_data, small_plan, trained

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import synaptile
 from host.config_tables import SCHEDULES
-from host.initialisation import INITS
 from host.run_config import parse_config
+from host.training.initialisation import INITS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 

@@ -9,13 +9,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from boards.board import board
-from host import board_commands
-from host.cli import app
-from host.device import open_device
-from host.link_device import LinkDevice
-from host.serial_device import WINDOW
-from host.sim_device import SimulationTransport
-from host.virtual_board import Terminal, open_board
+from host.commands import board_commands
+from host.commands.cli import app
+from host.devices.device import open_device
+from host.devices.link_device import LinkDevice
+from host.devices.serial_device import WINDOW
+from host.devices.sim_device import SimulationTransport
+from host.devices.virtual_board import Terminal, open_board
 from hw.isa import CHECKSUM_BYTES, FRAME_HEADER_BYTES, Region, Register, SampleFormat
 from hw.uart import FRAME_BITS
 

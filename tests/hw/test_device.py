@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from host.compiler import Compiled, compile_network, write_registers
-from host.device import DeviceStatus, as_words
-from host.framing import encode_read, encode_request, encode_write, next_sequence
-from host.golden_device import GoldenDevice
+from host.devices.device import DeviceStatus, as_words
+from host.devices.framing import encode_read, encode_request, encode_write, next_sequence
+from host.devices.golden_device import GoldenDevice
 from host.network import Formats, Network, Rule
 from host.program import Mode
 from hw.build_identity import build_identity

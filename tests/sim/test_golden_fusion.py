@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from host.compiler import compile_network
-from host.golden_device import GoldenDevice
+from host.devices.golden_device import GoldenDevice
 from host.network import Rule, dense
 from host.program import Mode
 from hw.config import configuration

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from host.compiler import compile_network, write_registers
-from host.golden_device import GoldenDevice
+from host.devices.golden_device import GoldenDevice
 from host.network import Network, Neuron, Rule
 from host.program import Mode
 from hw.config import configuration

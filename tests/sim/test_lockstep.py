@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from host.compiler import Compiled, CompileError, compile_network, write_registers
-from host.device import Device, open_device
-from host.golden_device import GoldenDevice
+from host.data.samples import Samples
+from host.devices.device import Device, open_device
+from host.devices.golden_device import GoldenDevice
 from host.network import Formats, Network, Neuron, Rule
 from host.program import Mode
-from host.samples import Samples
 from hw.config import CONFIGURATIONS, DeviceConfig
 from hw.isa import Activation, Loss
 from hw.numbers import Format

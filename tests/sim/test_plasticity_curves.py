@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from host.compiler import write_registers
-from host.device import Device, open_device
+from host.devices.device import Device, open_device
 from host.spiking.curves import PairRule, stdp_window
 from hw.config import CONFIGURATIONS
 from hw.isa import Instruction, Opcode, Region, Register

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from host.compiler import write_registers
-from host.device import Device, open_device
-from host.golden_device import GoldenDevice
+from host.devices.device import Device, open_device
+from host.devices.golden_device import GoldenDevice
 from hw.config import CONFIGURATIONS, DeviceConfig, region_words
 from hw.isa import Instruction, Opcode, Region, Register, SampleFormat
 from hw.layout import tiles

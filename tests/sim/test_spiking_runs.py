@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from host.device import Device, open_device
-from host.golden_device import GoldenDevice
+from host.devices.device import Device, open_device
+from host.devices.golden_device import GoldenDevice
 from host.run import prepare, train
 from host.run_config import read_config
 from hw.config import configuration

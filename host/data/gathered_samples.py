@@ -12,11 +12,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.augmentation import Augmentation, Augmenter, Draws
+from host.data.augmentation import Augmentation, Augmenter, Draws
+from host.data.samples import Samples, encode_targets, sample_registers, target_bytes
+from host.data.stored_inputs import WORD_BYTES, StoredInputs
 from host.fixed_point import RangeError
 from host.network import Network
-from host.samples import Samples, encode_targets, sample_registers, target_bytes
-from host.stored_inputs import WORD_BYTES, StoredInputs
 from hw.isa import Register, SampleFormat
 
 Bytes = NDArray[np.uint8]

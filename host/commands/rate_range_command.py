@@ -8,15 +8,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from host.commands.terminal import errors, explained, out
 from host.dense_run import DenseExperiment
-from host.device import open_device
-from host.named_board import named_configuration
+from host.devices.device import open_device
+from host.devices.named_board import named_configuration
 from host.pictures import rate_range_picture
-from host.rate_range import RangeTest, RateRange
 from host.run import prepare
 from host.run_config import read_config
 from host.streaming import Interruption, stop
-from host.terminal import errors, explained, out
+from host.training.rate_range import RangeTest, RateRange
 
 app = typer.Typer()
 

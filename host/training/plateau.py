@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from host.monitor import Figures, Mode, Monitor, Watched
-from host.schedule import check_share, check_whole
+from host.training.monitor import Figures, Mode, Monitor, Watched
+from host.training.schedule import check_share, check_whole
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from host.fixed_point import decode
-from host.initialisation import draw
 from host.layers import Dense
 from host.memory_map import map_memory
 from host.network import Network, dense
+from host.training.initialisation import draw
 from hw.config import configuration
 from hw.isa import Loss, Register
 from hw.numbers import WEIGHT, Format

@@ -113,25 +113,25 @@ def open_device(spec: str, config: DeviceConfig, *, report: Report | None = None
     """
     kind, _, place = spec.partition(":")
     if kind in ("serial", "netlist") and place:
-        from host.named_board import check_configuration
+        from host.devices.named_board import check_configuration
 
         check_configuration(spec, config)
     if kind == "serial":
-        from host.serial_device import open_serial
+        from host.devices.serial_device import open_serial
 
         return open_serial(place, config)
     if kind == "netlist":
-        from host.netlist_device import open_netlist
+        from host.devices.netlist_device import open_netlist
 
         return open_netlist(config, report=report)
     if spec not in DEVICES:
         extra = f", and {kind} takes no {place!r}" if kind in DEVICES else ""
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {spec!r}{extra}")
     if kind == "golden":
-        from host.golden_device import GoldenDevice
+        from host.devices.golden_device import GoldenDevice
 
         return GoldenDevice(config)
-    from host.sim_device import open_simulation
+    from host.devices.sim_device import open_simulation
 
     return open_simulation(config, report=report)
 

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from host.device import DeviceError, Report
-from host.link_device import LinkDevice
+from host.devices.device import DeviceError, Report
+from host.devices.link_device import LinkDevice
 from hw.build_identity import build_identity
 from hw.config import DeviceConfig
 from sim.rtl.build import build
@@ -20,7 +20,7 @@ there before the array needs it."""
 
 
 class SimulationTransport:
-    """A `host.transport.Transport` whose bytes pass while the simulation's clock runs.
+    """A `host.devices.transport.Transport` whose bytes pass while the simulation's clock runs.
 
     Parameters
     ----------

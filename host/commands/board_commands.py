@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from host.terminal import BAD, errors, explained, out
+from host.commands.terminal import BAD, errors, explained, out
 
 if TYPE_CHECKING:
     from boards.report import Report
@@ -121,7 +121,7 @@ def virtual_board(
     board: Name,
 ) -> None:
     """Simulate a board, pins and all, behind a pseudo-terminal that any program may open."""
-    from host.virtual_board import Terminal, open_board
+    from host.devices.virtual_board import Terminal, open_board
 
     with explained(), open_board(board, report=errors.print) as simulation:
         terminal = Terminal(simulation)
@@ -151,8 +151,8 @@ def devices(
     ] = None,
 ) -> None:
     """List the serial ports, and which build of a device answers there."""
-    from host.devices import find, table
-    from host.serial_device import ports
+    from host.devices.serial_device import ports
+    from host.devices.serial_ports import find, table
 
     with explained():
         asked = port or ports()

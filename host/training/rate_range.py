@@ -14,12 +14,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from host.device import Device
+from host.devices.device import Device
 from host.program import Mode
-from host.rules import SGD
 from host.statistics import Counts, mean_loss
 from host.streaming import Interruption, stop
 from host.trainer import Plan, Trainer
+from host.training.rules import SGD
 from hw.layout import tiles
 
 SMOOTHING = 0.9

@@ -1,8 +1,8 @@
 """How the learning rate changes while a network learns: a factor that multiplies it.
 
 The device learns with whatever rate stands in its registers, which the trainer rewrites where the
-factor changes: before an epoch, or before a batch (`host.batch_schedule`). A factor that depends on
-how well the network learns is that of `host.plateau`.
+factor changes: before an epoch, or before a batch (`host.training.batch_schedule`). A factor that
+depends on how well the network learns is that of `host.training.plateau`.
 """
 
 import math

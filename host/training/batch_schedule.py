@@ -9,7 +9,7 @@ learning rate is the largest one.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from host.schedule import check_share, check_whole, cosine
+from host.training.schedule import check_share, check_whole, cosine
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.device import Device, DeviceStatus
+from host.devices.device import Device, DeviceStatus
 from hw.isa import Region
 
 
 class ForwardingDevice:
-    """A `host.device.Device` that is another one.
+    """A `host.devices.device.Device` that is another one.
 
     Parameters
     ----------

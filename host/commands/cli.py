@@ -15,17 +15,17 @@ import typer
 from numpy.typing import NDArray
 from rich.text import Text
 
-from host import board_commands, rate_range_command, run_commands
-from host.device import Device, DeviceError, open_device
-from host.display import TrainingDisplay, opening, summary
+from host.commands import board_commands, rate_range_command, run_commands
+from host.commands.display import TrainingDisplay, opening, summary
+from host.commands.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
+from host.devices.device import Device, DeviceError, open_device
+from host.devices.named_board import named_configuration
 from host.experiment import Experiment, Outcome
-from host.named_board import named_configuration
 from host.report.page import check_report, write_report
 from host.run import prepare, train
 from host.run_config import read_config
 from host.run_folder import check_folder, refuse_file
 from host.session import Session
-from host.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
 from hw.isa import MEMORY_REGIONS, Region
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from host.monitor import Figures, Mode, Monitor, Watched
-from host.schedule import check_whole
+from host.training.monitor import Figures, Mode, Monitor, Watched
+from host.training.schedule import check_whole
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from boards import yosys
-from host.device import Report
-from host.sim_device import SimDevice
+from host.devices.device import Report
+from host.devices.sim_device import SimDevice
 from hw.build_identity import build_identity
 from hw.config import DeviceConfig
 from sim.rtl import cache, cells

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from host.device import DeviceError
+from host.devices.device import DeviceError
 
 DIFFERENT, BAD, INTERRUPTED = 1, 2, 130
 

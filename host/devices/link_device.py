@@ -6,7 +6,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.device import (
+from host.devices.device import (
     DeviceError,
     DeviceStatus,
     as_words,
@@ -15,9 +15,9 @@ from host.device import (
     refusal,
     starvation,
 )
-from host.framing import Answer, encode_address, encode_read
-from host.requests import Message, Requester
-from host.transport import Transport
+from host.devices.framing import Answer, encode_address, encode_read
+from host.devices.requests import Message, Requester
+from host.devices.transport import Transport
 from hw.build_identity import build_identity
 from hw.config import CONFIGURATIONS, DeviceConfig, region_words
 from hw.isa import (
@@ -44,7 +44,7 @@ _POLL = Message(Request.READ, encode_read(Region.REGISTERS, 0, 0))
 
 
 class LinkDevice:
-    """A `host.device.Device` over a transport.
+    """A `host.devices.device.Device` over a transport.
 
     Opening synchronises and compares build identities.
 

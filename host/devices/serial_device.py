@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import serial
 from serial.tools import list_ports
 
-from host.device import DeviceError
-from host.link_device import LinkDevice
-from host.named_board import named_board
+from host.devices.device import DeviceError
+from host.devices.link_device import LinkDevice
+from host.devices.named_board import named_board
 from hw.config import DeviceConfig
 from hw.isa import ANSWER_HEADER_BYTES, CHECKSUM_BYTES
 
@@ -36,7 +36,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.0002, 0.004
 
 
 class SerialTransport:
-    """A `host.transport.Transport` over a serial port, which nobody else may open meanwhile.
+    """A `Transport` over a serial port, which nobody else may open meanwhile.
 
     Parameters
     ----------

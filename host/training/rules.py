@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from host.network import Rule
-from host.plateau import ReduceOnPlateau
-from host.schedule import Constant, Schedule
+from host.training.plateau import ReduceOnPlateau
+from host.training.schedule import Constant, Schedule
 
 L2_FACTOR = 0.001
 """lambda where L2 is switched on without a number."""

@@ -5,7 +5,15 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.device import DeviceError, DeviceStatus, as_words, failure, no_credit, refusal, starvation
+from host.devices.device import (
+    DeviceError,
+    DeviceStatus,
+    as_words,
+    failure,
+    no_credit,
+    refusal,
+    starvation,
+)
 from hw.build_identity import build_identity
 from hw.config import DeviceConfig, region_words
 from hw.isa import Control, Region, Register, State, Status
@@ -13,7 +21,7 @@ from sim.golden.executor import GoldenExecutor
 
 
 class GoldenDevice:
-    """A `host.device.Device` over the golden executor, which works inside run() and stream().
+    """A `Device` over the golden executor, which works inside run() and stream().
 
     Attributes
     ----------

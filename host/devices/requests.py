@@ -10,8 +10,8 @@ carried out: the device then tells the last sequence number it has seen.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from host.device import DeviceError
-from host.framing import (
+from host.devices.device import DeviceError
+from host.devices.framing import (
     SEQUENCES,
     Answer,
     AnswerDecoder,
@@ -19,7 +19,7 @@ from host.framing import (
     flush_bytes,
     next_sequence,
 )
-from host.transport import Transport
+from host.devices.transport import Transport
 from hw.isa import ANSWER_HEADER_BYTES, CHECKSUM_BYTES, Request, Status
 
 ATTEMPTS = 8

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from boards.board import board, names
-from host.device import DeviceError
-from host.framing import FrameError
-from host.requests import Message, Requester
-from host.serial_device import DEFAULT_BAUD, SerialTransport, ports
-from host.transport import Transport
+from host.devices.device import DeviceError
+from host.devices.framing import FrameError
+from host.devices.requests import Message, Requester
+from host.devices.serial_device import DEFAULT_BAUD, SerialTransport, ports
+from host.devices.transport import Transport
 from hw.build_identity import build_identity
 from hw.config import CONFIGURATIONS
 from hw.isa import IDENTITY_BYTES, Request

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import boards
 from boards.board import board
-from host.device import Report
+from host.devices.device import Report
 from hw.build_identity import build_identity
 from sim.rtl.build import build, hw_files
 from sim.rtl.simulation import Simulation

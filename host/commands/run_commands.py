@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from host.commands.terminal import explained, out
 from host.monitoring.status import read_status, status_table
 from host.report.page import write_report
-from host.terminal import explained, out
 
 app = typer.Typer()
 

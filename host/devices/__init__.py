@@ -1,0 +1,1 @@
+"""What a host drives: one interface, and the devices behind it."""
