@@ -28,7 +28,7 @@ from host.run_folder import check_folder, refuse_file
 from host.session import Session
 from hw.isa import MEMORY_REGIONS, Region
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 app = typer.Typer(
     help="Train small networks on simulated FPGA gateware, predicted to the last bit by numpy.",

@@ -140,7 +140,7 @@ class _Recorder(Trainer):
         size = self.plan.batch_size
         while batches:
             samples = self._begin_epoch()
-            some = samples.shuffled(np.arange(min(batches * size, len(samples))))
+            some = samples.first(batches * size)
             self._counts = Counts.read(self.device)
             self._run(Mode.TRAIN, some, size, before=self._next)
             self._note()

@@ -102,6 +102,19 @@ def found(folder: Path):
     return arrays, values
 
 
+def kill_one(config: Path, folder: Path, device: str, rng: random.Random, seconds: float) -> Path:
+    """The folder of a run that was killed; one that has ended is done again and killed sooner."""
+    for attempt in range(20):
+        again = folder / str(attempt)
+        process = start(config, again, device, False)
+        time.sleep(rng.uniform(0, seconds / 2**attempt))
+        process.kill()
+        process.join()
+        if process.exitcode != 0:
+            return again
+    raise AssertionError("every run had ended before it was killed")
+
+
 def assert_killed_runs_end_alike(text: str, device: str, tmp_path: Path, trials: int) -> None:
     """Kill so many runs at random moments; each that goes on ends as one that was not killed."""
     seed = random.randrange(1 << 32)
@@ -112,14 +125,8 @@ def assert_killed_runs_end_alike(text: str, device: str, tmp_path: Path, trials:
     finish(config, tmp_path / "warm", device, False)
     seconds = finish(config, tmp_path / "whole", device, False)
     arrays, values = found(tmp_path / "whole")
-    interrupted = 0
     for trial in range(trials):
-        folder = tmp_path / f"trial_{trial}"
-        process = start(config, folder, device, False)
-        time.sleep(rng.uniform(0, seconds))
-        process.kill()
-        process.join()
-        interrupted += process.exitcode != 0
+        folder = kill_one(config, tmp_path / f"trial_{trial}", device, rng, seconds)
         there = sorted(path.name for path in folder.glob("checkpoints/epoch-*"))
         finish(config, folder, device, True)
         own, own_values = found(folder)
@@ -127,4 +134,3 @@ def assert_killed_runs_end_alike(text: str, device: str, tmp_path: Path, trials:
         for name in arrays:
             assert np.array_equal(own[name], arrays[name]), (trial, there, name)
         assert own_values == values, (trial, there)
-    assert interrupted, "every run had ended before it was killed"

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from host.devices import requests
 from host.devices.device import DeviceError, open_device
 from host.devices.framing import AnswerDecoder, encode_request
 from host.devices.link_device import LinkDevice
 from host.devices.serial_device import WINDOW
-from host.devices.serial_ports import requests
 from host.devices.sim_device import PATIENCE, SimulationTransport, open_simulation
 from host.trainer import Trainer
 from hw.config import configuration, region_words

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 from host import data
 from host.commands import board_commands
 from host.commands.cli import app
+from host.devices import serial_device
 from host.devices.device import DeviceError, open_device
 from host.devices.serial_device import SerialTransport, parse_place
-from host.devices.serial_ports import build_name, serial_device
+from host.devices.serial_ports import build_name
 from host.layers import Dense, build_network
 from host.trainer import Plan, Trainer, make_plan
 from host.training.rules import SGD
