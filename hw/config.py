@@ -122,7 +122,8 @@ class DeviceConfig:
                 else:
                     checks.append((field.name, tiles == 0, "0 without a supervised half"))
         if self.serial:
-            checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
+            if self.supervised:
+                checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off in a serial device"))
             for name in ("input_tiles", "target_tiles"):
@@ -142,7 +143,11 @@ class DeviceConfig:
         checks = [
             ("supervised", self.supervised or self.spiking, "on without a spiking half"),
             ("state_rows", 0 <= self.state_rows <= 65535, "from 0 to 65535"),
-            ("state_rows", not (self.serial and self.spiking), "0 in a serial device"),
+            (
+                "state_rows",
+                not (self.serial and self.supervised and self.spiking),
+                "0 in a serial device with a supervised half",
+            ),
             (
                 "event_words",
                 self.lanes <= self.event_words <= 65536 and self.event_words % self.lanes == 0
@@ -162,6 +167,17 @@ class DeviceConfig:
         if not self.supervised:
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off without a supervised half"))
+        if self.serial and self.spiking:
+            few, granules = self.lanes <= 4, self.expansion_inputs
+            checks += [
+                ("lanes", few, "2 or 4 in a serial device with a spiking half"),
+                (
+                    "batch_lanes",
+                    self.batch_lanes == self.lanes,
+                    f"lanes = {self.lanes} in a serial device with a spiking half",
+                ),
+                ("expansion_inputs", granules == 0, "0 in a serial device"),
+            ]
         return checks
 
     @property
@@ -206,6 +222,8 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
         missing.append("spiking neurons")
     elif not config.expansion_inputs:
         missing.append("granule cells")
+    if config.spiking and config.serial:
+        missing += ["synaptic scaling", "climbing fibres"]
     if not config.supervised:
         return (*missing[len(OPTIONS) :], "backpropagation")
     if config.rate_width < WORD_BITS:
@@ -411,6 +429,26 @@ CONFIGURATIONS = {
             state_rows=512,
             event_words=512,
         ),
+        DeviceConfig(
+            name="up5k-2-spiking",
+            family="ice40",
+            lanes=2,
+            batch_lanes=2,
+            supervised=False,
+            weight_tiles=512,
+            input_tiles=32,
+            target_tiles=32,
+            activation_tiles=0,
+            output_tiles=0,
+            delta_tiles=0,
+            momentum=False,
+            sigmoid=False,
+            cross_entropy=False,
+            serial=True,
+            frame_payload=64,
+            state_rows=512,
+            event_words=224,
+        ),
     )
 }
 
@@ -470,4 +508,6 @@ def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
         missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
     if not config.expansion_inputs:
         missing.add(Opcode.EXPAND)
+    if config.serial:
+        missing.update((Opcode.SCALE, Opcode.CLIMB))
     return frozenset(set(Opcode) - missing)
