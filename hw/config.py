@@ -223,7 +223,7 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
     elif not config.expansion_inputs:
         missing.append("granule cells")
     if config.spiking and config.serial:
-        missing += ["synaptic scaling", "climbing fibres"]
+        missing.append("climbing fibres")
     if not config.supervised:
         return (*missing[len(OPTIONS) :], "backpropagation")
     if config.rate_width < WORD_BITS:
@@ -509,5 +509,5 @@ def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
     if not config.expansion_inputs:
         missing.add(Opcode.EXPAND)
     if config.serial:
-        missing.update((Opcode.SCALE, Opcode.CLIMB))
+        missing.add(Opcode.CLIMB)
     return frozenset(set(Opcode) - missing)

@@ -95,6 +95,8 @@ class Field(IntEnum):
     SPACING = 3
     """`leak_shift`."""
     STEP = 4
+    FACTOR = 5
+    """What SCALE multiplies the row by."""
 
 
 class Effect(IntEnum):
@@ -124,6 +126,8 @@ class Effect(IntEnum):
     REPORT = 14
     """The sum saturations are reported."""
     DONE = 15
+    TAKE = 16
+    """The sum is added to the norm of a row; with the counter at 0 it is the last one."""
 
 
 class Condition(IntEnum):
@@ -145,6 +149,10 @@ class Condition(IntEnum):
     ENCODING_0 = 16
     """Bit 0 of the Encoding."""
     ENCODING_1 = 17
+    FOUND = 18
+    """The row's factor is there, or its norm is 0."""
+    EMPTY = 19
+    """With FOUND: the norm is 0."""
 
 
 def flag(which: int) -> Condition | int:

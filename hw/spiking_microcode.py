@@ -32,11 +32,15 @@ from hw.spiking import (
     FireFlag,
     NeuronParameter,
     PlasticityFlag,
+    ScaleFlag,
     SynapseParameter,
     Variable,
 )
 
-COMMANDS = (Opcode.RESET, Opcode.ENCODE, Opcode.INTEGRATE, Opcode.FIRE, Opcode.PLASTICITY)
+COMMANDS = (
+    *(Opcode.RESET, Opcode.ENCODE, Opcode.INTEGRATE),
+    *(Opcode.FIRE, Opcode.PLASTICITY, Opcode.SCALE),
+)
 """Commands that there is microcode for."""
 
 ENTRY_BITS = 4
@@ -101,14 +105,10 @@ def microcode(lanes: int) -> list[int]:
     asm = Assembler(first=1 << ENTRY_BITS)
     writer = _Writer(asm, lanes)
     writer.shared()
-    for opcode, write in zip(
-        COMMANDS,
-        (writer.reset, writer.encode, writer.integrate, writer.fire, writer.plasticity),
-        strict=True,
-    ):
+    for opcode in COMMANDS:
         asm.entry(opcode % (1 << ENTRY_BITS), opcode.name)
         asm.label(opcode.name)
-        write()
+        getattr(writer, opcode.name.lower())()
     return asm.words()
 
 
@@ -211,6 +211,34 @@ class _Writer:
         step(LIMIT)
         step(write=self._of(Variable.COUNT))
         step(back=True)
+
+        # To the first tile of the row of weights that was read, which is fixed from now on.
+        label("row")
+        step(LOAD, WORD)
+        step(effect=Effect.FIX, read=_scratch(Scratch.INNER))
+        step(effect=Effect.FACTOR)
+        for _ in range(self._lane_bits):
+            step(HALVE)
+        self._wait(PRODUCT_STEPS - 1)
+        step(LOAD, PRODUCT)
+        step(write=_scratch(Scratch.WORK))
+        step(read=_scratch(Scratch.WORK))
+        step(aim=Place(Base.TILES, word=True), save=Base.TILE, back=True)
+
+        # At least the lower limit, which was read, then at most the upper one.
+        label("clamp")
+        step(SUBTRACT, WORD)
+        step(when=Condition.NEGATIVE, to="clamp low")
+        step(ADD, WORD, to="clamp upper")
+        label("clamp low")
+        step(LOAD, WORD)
+        label("clamp upper")
+        step(read=_parameter(SynapseParameter.UPPER))
+        step(SUBTRACT, WORD)
+        step(unless=Condition.NEGATIVE, to="clamp high")
+        step(ADD, WORD, back=True)
+        label("clamp high")
+        step(LOAD, WORD, back=True)
 
         # The end of a command with a list.
         label("finish")
@@ -592,14 +620,7 @@ class _Writer:
         step(LOAD, WORD, aim=Place(Base.TILES, word=True), save=Base.TILE)
         step(effect=Effect.FIX, unless=by_row, to="learn column",
              read=_parameter(SynapseParameter.COEFFICIENT))
-        step(read=_scratch(Scratch.INNER))
-        step(effect=Effect.FACTOR)
-        for _ in range(self._lane_bits - 1):
-            step(HALVE)
-        step(HALVE, call="multiply")
-        step(write=work)
-        step(read=work)
-        step(aim=Place(Base.TILES, word=True), save=Base.TILE)
+        step(read=Place(Base.EVENT), call="row")
         step(unless=flag(PlasticityFlag.OWN_COEFFICIENT), to="learn column",
              read=_parameter(SynapseParameter.COEFFICIENT))
         # The variable's word of neuron n is (n // L + 1) (rows - 1) L + n behind the population.
@@ -637,20 +658,7 @@ class _Writer:
         step(read=ELEMENT)
         step(ADD, WORD_HIGH, read=_parameter(SynapseParameter.LOWER))
         step(ADD, RANDOM)
-        step(DROP)
-        step(SUBTRACT, WORD)
-        step(when=Condition.NEGATIVE, to="learn lowest")
-        step(ADD, WORD, to="learn above")
-        label("learn lowest")
-        step(LOAD, WORD)
-        label("learn above")
-        step(read=_parameter(SynapseParameter.UPPER))
-        step(SUBTRACT, WORD)
-        step(when=Condition.NEGATIVE, to="learn below")
-        step(LOAD, WORD, to="learn limited")
-        label("learn below")
-        step(ADD, WORD)
-        label("learn limited")
+        step(DROP, call="clamp")
         step(write=ELEMENT)
         step(when=Condition.LAST, to="learn wrap")
         step(effect=Effect.LANE, unless=Condition.COUNTED, to="learn synapse")
@@ -689,3 +697,84 @@ class _Writer:
         step(effect=Effect.FACTOR, to="learn change")
 
 
+
+    def scale(self) -> None:
+        step, label = self._step, self._label
+        index, work = _scratch(Scratch.INDEX), _scratch(Scratch.WORK)
+        remaining, coefficient = _scratch(Scratch.REMAINING), _scratch(Scratch.COEFFICIENT)
+        listed = flag(ScaleFlag.LISTED)
+        step(CLEAR, effect=Effect.MODE_ON)
+        step(LOAD, Field.STRIDE, write=index)
+        step(LOAD, Field.ROWS, write=_scratch(Scratch.INNER))
+        step(unless=listed, to="scale all", read=LIST, save=Base.EVENT)
+        step(LOAD, WORD)
+        label("scale all")
+        step(SUBTRACT, ONE)
+        label("scale row")
+        step(write=remaining, when=Condition.NEGATIVE, to="scaled")
+        step(when=listed, to="scale this", read=NEXT_EVENT, save=Base.EVENT)
+        step(read=index)
+        step(LOAD, WORD)
+        step(ADD, ONE)
+        step(write=index)
+        label("scale this")
+        step(call="row")
+        step(LOAD, Field.COLUMNS)
+        step(effect=Effect.COUNT)
+
+        label("scale taken")
+        step(read=ELEMENT)
+        step(LOAD, WORD, effect=Effect.COUNT_DOWN)
+        step(unless=flag(ScaleFlag.EUCLIDEAN), to="scale magnitude", effect=Effect.FACTOR)
+        step(call="multiply")
+        step(to="scale positive")
+        label("scale magnitude")
+        step(unless=Condition.NEGATIVE, to="scale positive")
+        step(CLEAR)
+        step(SUBTRACT, WORD)
+        # The norm that is wanted stays the word that was read until the factor is found.
+        label("scale positive")
+        step(read=_parameter(SynapseParameter.NORM))
+        step(effect=Effect.TAKE)
+        self._along("scale taken")
+        label("scale found")
+        step(unless=Condition.FOUND, to="scale found")
+        step(LOAD, Field.FACTOR, when=Condition.EMPTY, to="scale next", read=work)
+        step(write=coefficient)
+        step(aim=Place(Base.TILES, word=True), save=Base.TILE)
+        step(LOAD, Field.COLUMNS, read=coefficient)
+        step(effect=Effect.COUNT)
+        step(effect=Effect.FACTOR)
+
+        # (4 w s + 2**15) >> 16
+        label("scale weight")
+        step(read=ELEMENT)
+        step(LOAD, WORD, call="multiply")
+        step(ADD, PRODUCT, read=_scratch(Scratch.SPIKE))
+        step(ADD, PRODUCT)
+        step(ADD, PRODUCT)
+        step(SUBTRACT, WORD, read=_parameter(SynapseParameter.LOWER))
+        step(DROP, call="clamp")
+        step(write=ELEMENT, effect=Effect.COUNT_DOWN)
+        self._along("scale weight")
+
+        label("scale next")
+        step(read=remaining)
+        step(LOAD, WORD)
+        step(SUBTRACT, ONE, to="scale row")
+        label("scaled")
+        step(effect=Effect.DONE)
+
+    def _along(self, loop: str) -> None:
+        """To the next weight of the row, or on with lane 0 when the counter is 0."""
+        step = self._step
+        step(when=Condition.LAST, to=f"{loop} wrap")
+        step(effect=Effect.LANE, unless=Condition.COUNTED, to=loop)
+        self._label(f"{loop} wrap")
+        step(
+            effect=Effect.WRAP,
+            aim=Place(Base.TILE, 1),
+            save=Base.TILE,
+            unless=Condition.COUNTED,
+            to=loop,
+        )

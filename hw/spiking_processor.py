@@ -32,8 +32,10 @@ from hw.microcode import (
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.saturation import limited
+from hw.spiking import ScaleFlag
 from hw.spiking_microcode import ENTRY_BITS, SCRATCH_WORDS, Scratch, constants, microcode
 from hw.statistics import ReportSignature
+from hw.synaptic_scaling import RowFactor
 
 SUM_BITS = 34
 """A weight times 2**16, its change of 31 bits and a random word; all else is less."""
@@ -130,10 +132,13 @@ class SpikingProcessor(wiring.Component):
         self._counter = Signal(WORD_BITS, name="counter")
         self._now = now = Signal(WORD, name="now")
         self._limited, self._over = limited(self._sum)
+        self._found, self._empty = Signal(name="found"), Signal(name="empty")
+        m.submodules.factor = self._factor = RowFactor(config=config)
         goes = self._follow(m)
         self._address(m)
         self._calculate(m)
         self._take_effect(m)
+        self._scale(m)
         m.d.comb += [
             self.read.eq(self.busy & now.read),
             self.write.eq(self.busy & now.write & ~goes),
@@ -186,6 +191,8 @@ class SpikingProcessor(wiring.Component):
             # Encodings that there are not are levels.
             Condition.ENCODING_0: i.activation[0] | i.activation[2],
             Condition.ENCODING_1: i.activation[1] | i.activation[2],
+            Condition.FOUND: self._found,
+            Condition.EMPTY: self._empty,
         }
         return Cat(i.flags[: Condition.ALWAYS], *holds.values()).bit_select(self._now.condition, 1)
 
@@ -247,6 +254,7 @@ class SpikingProcessor(wiring.Component):
             Field.STRIDE: i.left_inner << self._lane_bits,
             Field.SPACING: i.leak_shift,
             Field.STEP: self.step,
+            Field.FACTOR: self._factor.factor,
         }
         operands = {
             Operand.WORD: self.word,
@@ -324,6 +332,20 @@ class SpikingProcessor(wiring.Component):
             self.report.valid.eq(self._does(Effect.REPORT)),
             self.report.statistic.eq(i.statistic),
             self.report.amount.eq(self._sum),
+        ]
+
+    def _scale(self, m: Module) -> None:
+        """The factor of a row, from one magnitude or square of its weights after the other."""
+        i, factor, take = self.instruction, self._factor, self._does(Effect.TAKE)
+        with m.If(take | factor.done):
+            m.d.sync += [self._found.eq(factor.done), self._empty.eq(factor.empty)]
+        m.d.comb += [
+            factor.take.eq(take),
+            factor.products[0].eq(self._sum),
+            factor.last.eq(~self._counter.any()),
+            factor.euclidean.eq((i.flags & ScaleFlag.EUCLIDEAN).any()),
+            factor.wanted.eq(self.word),
+            factor.shift.eq(i.shift),
         ]
 
 
