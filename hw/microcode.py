@@ -39,7 +39,8 @@ POINTERS = (Base.EVENT, Base.NEURON, Base.TRACE, Base.TILE)
 
 
 class Place(NamedTuple):
-    """base + offset, or with `word` base + (the word that was read >> log2 L).
+    """base + offset, or with `word` base + (the word that the step before had >> log2 L): a word
+    can be an offset two steps after the one that reads it.
 
     With `tile` this is a tile, and the address that of one of its elements: the one at the fixed
     lane and the lane that counts, or with `word` at that lane and the word's lowest bits.

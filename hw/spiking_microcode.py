@@ -148,6 +148,7 @@ class _Writer:
             step(ADD, WORD)
         step(write=work)
         step(read=work)
+        step()
 
     def _wait(self, steps: int) -> None:
         for _ in range(steps):
@@ -223,6 +224,7 @@ class _Writer:
         step(LOAD, PRODUCT)
         step(write=_scratch(Scratch.WORK))
         step(read=_scratch(Scratch.WORK))
+        step()
         step(aim=Place(Base.TILES, word=True), save=Base.TILE, back=True)
 
         # At least the lower limit, which was read, then at most the upper one.
@@ -296,6 +298,7 @@ class _Writer:
         step(HALVE, call="multiply")
         step(write=work)
         step(read=work)
+        step()
         step(aim=Place(Base.TILE, word=True), save=Base.TILE)
         label("encode first")
         step(call="begin")
@@ -414,8 +417,8 @@ class _Writer:
             to="integrate last",
             effect=Effect.SYNAPSE,
         )
-        step(ADD, WORD, read=NEXT_EVENT, save=Base.EVENT, effect=Effect.COUNT_DOWN,
-             to="integrate synapse")
+        step(ADD, WORD, read=NEXT_EVENT, save=Base.EVENT, effect=Effect.COUNT_DOWN)
+        step(to="integrate synapse")
         label("integrate last")
         step(ADD, WORD, effect=Effect.COUNT_SHIFT)
         step(when=Condition.COUNTED, to="integrate shifted", effect=Effect.COUNT_DOWN)
@@ -430,6 +433,7 @@ class _Writer:
         label("integrate next")
         step(call="next")
         step(unless=Condition.FIRST, to="integrate neuron", read=_scratch(Scratch.STRIDE))
+        step()
         step(aim=Place(Base.TILE, word=True), save=Base.TILE)
         step(when=Condition.NEGATIVE, to="integrate neuron")
         step(read=saturations)
@@ -617,7 +621,8 @@ class _Writer:
 
         label("learn line")
         step(read=NEXT_EVENT, save=Base.EVENT)
-        step(LOAD, WORD, aim=Place(Base.TILES, word=True), save=Base.TILE)
+        step(LOAD, WORD)
+        step(aim=Place(Base.TILES, word=True), save=Base.TILE)
         step(effect=Effect.FIX, unless=by_row, to="learn column",
              read=_parameter(SynapseParameter.COEFFICIENT))
         step(read=Place(Base.EVENT), call="row")
@@ -664,8 +669,8 @@ class _Writer:
         step(effect=Effect.LANE, unless=Condition.COUNTED, to="learn synapse")
         label("learn wrap")
         step(effect=Effect.RANDOM_STEP, read=spacing)
-        step(aim=Place(Base.TRACE, word=True), save=Base.TRACE)
         step(effect=Effect.WRAP, read=stride)
+        step(aim=Place(Base.TRACE, word=True), save=Base.TRACE)
         step(aim=Place(Base.TILE, word=True), save=Base.TILE)
         step(unless=Condition.COUNTED, to="learn synapse", read=remaining)
         step(LOAD, WORD)

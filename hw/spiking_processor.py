@@ -222,7 +222,10 @@ class SpikingProcessor(wiring.Component):
             for base, value in {**constant, **pointers}.items():
                 with m.Case(base):
                     m.d.comb += begins.eq(value)
-        further = Mux(now.word, self.word >> lane_bits, now.offset)
+        # Of the word before, so that a cycle has time for one memory and one adder.
+        before = Signal(WORD_BITS, name="before", reset_less=True)
+        m.d.sync += before.eq(self.word)
+        further = Mux(now.word, before >> lane_bits, now.offset)
         place = Signal(places.bits, name="place_of")
         m.d.comb += place.eq(begins + further)
         for number, pointer in enumerate(pointers.values()):
@@ -231,7 +234,7 @@ class SpikingProcessor(wiring.Component):
 
         row = Mux(self._mode & ~now.word, self._fixed, self._lane)
         other = Mux(self._mode, self._lane, self._fixed)
-        column = Mux(now.word, self.word[:lane_bits], other)
+        column = Mux(now.word, before[:lane_bits], other)
         element = Cat((row + column)[:lane_bits], row, place[: places.bits - tile_bits])
         assert len(element) == places.bits and lanes == 1 << lane_bits
         m.d.comb += self.address.eq(Mux(now.tile, element, place))
