@@ -222,8 +222,6 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
         missing.append("spiking neurons")
     elif not config.expansion_inputs:
         missing.append("granule cells")
-    if config.spiking and config.serial:
-        missing.append("climbing fibres")
     if not config.supervised:
         return (*missing[len(OPTIONS) :], "backpropagation")
     if config.rate_width < WORD_BITS:
@@ -508,6 +506,4 @@ def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
         missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
     if not config.expansion_inputs:
         missing.add(Opcode.EXPAND)
-    if config.serial:
-        missing.add(Opcode.CLIMB)
     return frozenset(set(Opcode) - missing)

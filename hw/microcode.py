@@ -129,6 +129,8 @@ class Effect(IntEnum):
     DONE = 15
     TAKE = 16
     """The sum is added to the norm of a row; with the counter at 0 it is the last one."""
+    ANSWER = 17
+    """An answer is counted, which is correct where the sum is 0."""
 
 
 class Condition(IntEnum):

@@ -42,6 +42,7 @@ class SerialSpikingCore(wiring.Component):
             processor.start.eq(self.spiking_start),
             processor.step.eq(self.time_step),
             processor.input_base.eq(Mux(self.front, config.input_tiles, 0)),
+            processor.target_base.eq(Mux(self.front, config.target_tiles, 0)),
             processor.states.eq(lfsr.states),
             lfsr.step.eq(processor.lfsr_step),
             lfsr.address.eq(self.address),
@@ -50,6 +51,9 @@ class SerialSpikingCore(wiring.Component):
             self.spiking_busy.eq(processor.busy),
             self.array_ready.eq(1),
             self.array_busy.eq(processor.synapses),
+            self.loss_done.eq(processor.counted),
+            self.samples.eq(1),
+            self.correct.eq(processor.correct),
         ]
         (report,) = self.reports
         connect(m, flipped(report), processor.report)

@@ -27,6 +27,7 @@ from hw.microcode import (
 from hw.numbers import WORD_MIN
 from hw.spiking import (
     POPULATION_ROWS,
+    ClimbingParameter,
     EncodeFlag,
     EncoderParameter,
     FireFlag,
@@ -39,7 +40,7 @@ from hw.spiking import (
 
 COMMANDS = (
     *(Opcode.RESET, Opcode.ENCODE, Opcode.INTEGRATE),
-    *(Opcode.FIRE, Opcode.PLASTICITY, Opcode.SCALE),
+    *(Opcode.FIRE, Opcode.CLIMB, Opcode.PLASTICITY, Opcode.SCALE),
 )
 """Commands that there is microcode for."""
 
@@ -198,14 +199,16 @@ class _Writer:
         step(LOAD, WORD)
         step(SUBTRACT, Field.ROWS, back=True)
 
-        # A spike of the neuron into the list, and its count.
+        # A spike of the neuron into the list, and its count; or the neuron into the list.
         label("record")
         step(unless=Condition.SPIKE, back=True)
+        label("list")
         step(read=_scratch(Scratch.SPIKES))
         step(LOAD, WORD, read=_scratch(Scratch.INDEX))
         step(ADD, ONE)
         step(LOAD, WORD, write=_scratch(Scratch.SPIKES))
         step(write=NEXT_EVENT, save=Base.EVENT)
+        step(unless=Condition.SPIKE, back=True)
         step(read=self._of(Variable.COUNT))
         step(LOAD, WORD)
         step(ADD, ONE)
@@ -593,6 +596,75 @@ class _Writer:
         label("fire rested")
         step(write=self._of(Variable.REFRACTORY))
         step(to="fire next")
+
+    def climb(self) -> None:
+        step, label = self._step, self._label
+        winner, best = _scratch(Scratch.WINNER), _scratch(Scratch.BEST_MOVED)
+        answer, current = _scratch(Scratch.WORK), self._of(Variable.CURRENT)
+        step(call="begin")
+        step(SUBTRACT, ONE, effect=Effect.FIX, aim=Place(Base.TILES), save=Base.TILE)
+        step(write=winner)
+        step(read=ELEMENT)
+        step(LOAD, WORD)
+        step(write=answer)
+
+        label("climb output")
+        step(read=_scratch(Scratch.INDEX), effect=Effect.SPIKE_OFF)
+        step(LOAD, WORD, read=answer)
+        step(SUBTRACT, WORD, read=current)
+        step(when=Condition.NEGATIVE, to="climb other")
+        step(SUBTRACT, ONE)
+        step(LOAD, WORD, when=Condition.NEGATIVE, to="climb own")
+        label("climb other")
+        step(CLEAR)
+        step(SUBTRACT, WORD, read=_parameter(ClimbingParameter.MARGIN), to="climb margin")
+        label("climb own")
+        step(effect=Effect.SPIKE_ON, read=_parameter(ClimbingParameter.MARGIN))
+        label("climb margin")
+        step(SUBTRACT, WORD, read=_parameter(ClimbingParameter.TONIC))
+        step(unless=Condition.NEGATIVE, to="climb sign")
+        step(
+            unless=Condition.SPIKE,
+            to="climb sign",
+            read=_parameter(ClimbingParameter.DEPRESSION),
+        )
+        step(read=_parameter(ClimbingParameter.POTENTIATION))
+        label("climb sign")
+        step(LOAD, WORD)
+        step(write=self._of(Variable.COEFFICIENT), effect=Effect.SPIKE_OFF)
+        step(call="within")
+        step(when=Condition.NEGATIVE, to="climb there", read=self._of(Variable.COEFFICIENT))
+        step(CLEAR)
+        step(write=self._of(Variable.COEFFICIENT))
+        step(to="climb next")
+        label("climb there")
+        step(LOAD, WORD)
+        step(when=Condition.NEGATIVE, to="climb listed")
+        step(SUBTRACT, ONE)
+        step(when=Condition.NEGATIVE, to="climb unlisted")
+        label("climb listed")
+        step(call="list")
+
+        # The first of the largest currents.
+        label("climb unlisted")
+        step(read=winner)
+        step(LOAD, WORD, read=current)
+        step(when=Condition.NEGATIVE, to="climb best")
+        step(LOAD, WORD, read=best)
+        step(SUBTRACT, WORD)
+        step(SUBTRACT, ONE, read=current)
+        step(when=Condition.NEGATIVE, to="climb next")
+        label("climb best")
+        step(LOAD, WORD, read=_scratch(Scratch.INDEX))
+        step(LOAD, WORD, write=best)
+        step(write=winner)
+        label("climb next")
+        step(call="next")
+        step(when=Condition.NEGATIVE, to="climb output")
+        step(read=winner)
+        step(LOAD, WORD, read=answer)
+        step(SUBTRACT, WORD)
+        step(effect=Effect.ANSWER, to="finish")
 
     def plasticity(self) -> None:
         step, label = self._step, self._label

@@ -92,8 +92,9 @@ class SpikingProcessor(wiring.Component):
     Members
     -------
     instruction, start, busy, step, states, lfsr_step, report: as of SpikingUnit
-    input_base: first tile of the buffer in front, likewise
+    input_base, target_base: likewise
     synapses: L synapses are taken from this cycle on
+    counted: a strobe of CLIMB; `correct` holds still from then on
     address: of a word, by MemoryMap, while `busy`
     read: the word at `address` is wanted: `word` is it from the next cycle on until another one is
     write, data: write the word at `address`
@@ -109,9 +110,12 @@ class SpikingProcessor(wiring.Component):
                 "busy": Out(1),
                 "step": In(WORD_BITS),
                 "input_base": In(range(region_tiles(config)[Region.INPUT])),
+                "target_base": In(range(region_tiles(config)[Region.TARGET])),
                 "states": In(data.ArrayLayout(STATE_BITS, config.lanes)),
                 "lfsr_step": Out(1),
                 "synapses": Out(1),
+                "counted": Out(1),
+                "correct": Out(1),
                 "report": Out(ReportSignature()),
                 "address": Out(self.map.bits),
                 "read": Out(1),
@@ -207,9 +211,16 @@ class SpikingProcessor(wiring.Component):
         }
         state = places.bases[Region.STATE]
         tile_bits = 2 * lane_bits
-        first = i.left_base + Mux(
-            i.opcode == Opcode.ENCODE, self.input_base | (places.samples >> tile_bits), 0
-        )
+        samples = {
+            Opcode.ENCODE: self.input_base | (places.bases[Region.INPUT] >> tile_bits),
+            Opcode.CLIMB: self.target_base | (places.bases[Region.TARGET] >> tile_bits),
+        }
+        buffer = Signal(places.bits - tile_bits, name="buffer")
+        with m.Switch(i.opcode):
+            for opcode, tile in samples.items():
+                with m.Case(opcode):
+                    m.d.comb += buffer.eq(tile)
+        first = i.left_base + buffer
         constant: dict[Base, Value] = {
             Base.SCRATCH: Const(places.scratch, places.bits),
             Base.LIST: (i.gate | places.bases[Region.EVENTS])[: places.bits],
@@ -329,9 +340,14 @@ class SpikingProcessor(wiring.Component):
                     m.d.sync += self._spike.eq(1)
                 with m.Case(Effect.SPIKE_OFF):
                     m.d.sync += self._spike.eq(0)
+        answered = Signal(name="answered")
+        m.d.sync += answered.eq(self._does(Effect.ANSWER))
+        with m.If(self._does(Effect.ANSWER)):
+            m.d.sync += self.correct.eq(~self._sum.any())
         m.d.comb += [
             self.lfsr_step.eq(self._does(Effect.RANDOM_STEP)),
             self.synapses.eq(self._does(Effect.SYNAPSE) & first),
+            self.counted.eq(answered),
             self.report.valid.eq(self._does(Effect.REPORT)),
             self.report.statistic.eq(i.statistic),
             self.report.amount.eq(self._sum),
