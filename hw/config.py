@@ -168,15 +168,9 @@ class DeviceConfig:
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off without a supervised half"))
         if self.serial and self.spiking:
-            few, granules = self.lanes <= 4, self.expansion_inputs
             checks += [
-                ("lanes", few, "2 or 4 in a serial device with a spiking half"),
-                (
-                    "batch_lanes",
-                    self.batch_lanes == self.lanes,
-                    f"lanes = {self.lanes} in a serial device with a spiking half",
-                ),
-                ("expansion_inputs", granules == 0, "0 in a serial device"),
+                ("lanes", self.lanes == 2, "2 in a serial device with a spiking half"),
+                ("expansion_inputs", self.expansion_inputs == 0, "0 in a serial device"),
             ]
         return checks
 

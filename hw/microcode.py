@@ -220,7 +220,7 @@ class Assembler:
 
     Parameters
     ----------
-    first: where the code begins; before it the caller puts jumps by `entry`
+    first: where the code begins; before it are the jumps of `entry`
     """
 
     def __init__(self, *, first: int):
@@ -303,8 +303,12 @@ class Assembler:
         return words
 
     def _jump(self, number: int) -> int:
-        target = self._target(self._entries[number]) if number in self._entries else 0
-        return WORD.const({"condition": Condition.ALWAYS, "target": target}).as_value().value
+        """To the label; without one to nowhere, and the command is done."""
+        if number not in self._entries:
+            step = {"effect": Effect.DONE}
+        else:
+            step = {"condition": Condition.ALWAYS, "target": self._target(self._entries[number])}
+        return WORD.const(step).as_value().value
 
     def _target(self, label: str) -> int:
         if label not in self._labels:

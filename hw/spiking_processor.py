@@ -220,11 +220,13 @@ class SpikingProcessor(wiring.Component):
             for opcode, tile in samples.items():
                 with m.Case(opcode):
                     m.d.comb += buffer.eq(tile)
-        first = i.left_base + buffer
+        # There in time: the instruction holds still from `start` on.
+        first = Signal(places.bits, name="first_tile", reset_less=True)
+        m.d.sync += first.eq(i.left_base + buffer)
         constant: dict[Base, Value] = {
             Base.SCRATCH: Const(places.scratch, places.bits),
             Base.LIST: (i.gate | places.bases[Region.EVENTS])[: places.bits],
-            Base.TILES: first[: places.bits],
+            Base.TILES: first,
             **{base: ((row << lane_bits) | state)[: places.bits] for base, row in rows.items()},
         }
         pointers = {base: Signal(places.bits, name=base.name.lower()) for base in POINTERS}
