@@ -54,7 +54,8 @@ class DeviceConfig:
     epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
         or 4; its area is about inverse to it
     serial: whether results leave the array one by one, through a single lane of each unit behind
-        it, and units take turns at the memories: half the cells, and a fraction of the speed
+        it, and units take turns at the memories: half the cells, and a fraction of the speed;
+        without a supervised half, whether the spiking half is a processor, a synapse at a time
     frame_payload: most payload bytes of a frame, a power of two
     supervised: whether there is an array, and what learns by backpropagation; without it none of
         the options, and no tiles but those of weights, inputs and targets
@@ -217,7 +218,8 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
     elif not config.expansion_inputs:
         missing.append("granule cells")
     if not config.supervised:
-        return (*missing[len(OPTIONS) :], "backpropagation")
+        one_by_one = ["vectors: neurons and synapses go one by one"] * config.serial
+        return (*missing[len(OPTIONS) :], "backpropagation", *one_by_one)
     if config.rate_width < WORD_BITS:
         missing.append(f"bits of a rate's mantissa below the upper {config.rate_width}")
     if config.serial:

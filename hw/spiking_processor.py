@@ -40,6 +40,9 @@ from hw.synaptic_scaling import RowFactor
 SUM_BITS = 34
 """A weight times 2**16, its change of 31 bits and a random word; all else is less."""
 
+MOST_WORDS = 1 << 14
+"""Places that the processor reckons with, times L, are positive words."""
+
 
 class MemoryMap:
     """Where the regions lie among the words that the processor addresses.
@@ -79,7 +82,12 @@ class MemoryMap:
         self.bases[Region.INPUT] = self.samples
         self.bases[Region.TARGET] = self.samples + target
         self.sample_words = target + sizes[Region.TARGET]
-        assert self.sample_words <= self.samples
+        if not self.sample_words <= self.samples <= MOST_WORDS:
+            raise ValueError(
+                f"words of WEIGHT, STATE and EVENTS of configuration {config.name!r} must be at "
+                f"least those of INPUT and TARGET, {self.sample_words}, and with all of them at "
+                f"their places at most {MOST_WORDS}, not {self.samples}"
+            )
 
 
 class SpikingProcessor(wiring.Component):
