@@ -134,8 +134,8 @@ def test_equals_golden() -> None:
         tests="every_command|random_commands|reset_in_mid_command",
         parameters={
             "config": asdict(SMALL),
-            "scenes": 8,
-            "commands": 20,
+            "scenes": 5,
+            "commands": 16,
             "neurons": NEURONS,
             "seed": SEED,
         },
@@ -172,6 +172,12 @@ def test_regions_do_not_meet() -> None:
         own = [address for address in taken if address < places.samples]
         assert max(own) < places.words <= places.samples
         assert max(taken) < places.samples + places.sample_words
+
+
+def test_refuses_more_words_than_it_reckons_with() -> None:
+    config = replace(SMALL, weight_tiles=4096)
+    with pytest.raises(ValueError, match="at their places at most 16384, not 32768"):
+        MemoryMap(config)
 
 
 def test_constants_lie_in_scratch() -> None:
