@@ -304,9 +304,8 @@ class Assembler:
 
     def _jump(self, number: int) -> int:
         """To the label; without one to nowhere, and the command is done."""
-        if number not in self._entries:
-            step = {"effect": Effect.DONE}
-        else:
+        step: dict[str, int] = {"effect": Effect.DONE}
+        if number in self._entries:
             step = {"condition": Condition.ALWAYS, "target": self._target(self._entries[number])}
         return WORD.const(step).as_value().value
 

@@ -1,15 +1,18 @@
-"""The core of a small device that has the spiking half alone: a processor and two memories.
+"""The core of a small device that has the spiking half alone: a processor and its memories.
 
-    processor <--> WEIGHT STATE EVENTS scratch
+    processor <--> WEIGHT, STATE, EVENTS and scratch
     processor <--- INPUT TARGET <--- loader
     host <-------> all of them, and the LFSRs
 """
+
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from hw.config import DeviceConfig
 from hw.core import CoreSignature
@@ -68,7 +71,7 @@ class SerialSpikingCore(wiring.Component):
         return m
 
     def _memories(self, m: Module, processor: SpikingProcessor) -> Value:
-        """Both memories, and the word that was asked for last."""
+        """The memories; returns the word that was asked for last."""
         places = processor.map
         place, write = Signal(places.bits, name="place"), Signal(name="write")
         word, read = Signal(WORD_BITS, name="written"), Signal(name="read")
@@ -89,24 +92,30 @@ class SerialSpikingCore(wiring.Component):
                 for region, base in places.bases.items():
                     with m.Case(region):
                         m.d.comb += [place.eq(self.address | base), write.eq(self.write_enable)]
-        chosen = Signal()
-        low, upper = place[:-1], place[-1]
-        with m.If(read):
-            m.d.sync += chosen.eq(upper)
-        own = _Words(m, "words", scratch(self.config), read=read, place=low)
-        m.d.comb += [
-            own.write.addr.eq(low),
-            own.write.data.eq(word),
-            own.write.en.eq(write & ~upper),
-        ]
-        samples = _Words(m, "samples", [0] * places.sample_words, read=read, place=low)
-        m.d.comb += [
-            samples.write.addr.eq(low),
-            samples.write.data.eq(word),
-            samples.write.en.eq(write & upper),
-        ]
-        self._load(m, samples.write, places)
-        return Mux(chosen, samples.word, own.word)
+        # Where a memory has as many words as a block has places, no multiplexer is within it.
+        init, answers = scratch(self.config), []
+        for number, (first, count) in enumerate(places.parts):
+            bits = ceil_log2(count)
+            here, asked = Signal(name=f"here_{number}"), Signal(name=f"asked_{number}")
+            m.d.comb += here.eq(place >> bits == first >> bits)
+            with m.If(read):
+                m.d.sync += asked.eq(here)
+            part = _Words(
+                m,
+                f"words_{number}",
+                [init.get(first + k, 0) for k in range(count)],
+                read=read,
+                place=place[:bits],
+            )
+            m.d.comb += [
+                part.write.addr.eq(place[:bits]),
+                part.write.data.eq(word),
+                part.write.en.eq(write & here),
+            ]
+            answers.append(part.word & asked.replicate(WORD_BITS))
+            if first == places.samples:
+                self._load(m, part.write, places)
+        return reduce(or_, answers)
 
     def _load(self, m: Module, port: wiring.PureInterface, places: MemoryMap) -> None:
         """The loader's words, which wait for nobody."""

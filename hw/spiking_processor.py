@@ -33,7 +33,7 @@ from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.saturation import limited
 from hw.spiking import ScaleFlag
-from hw.spiking_microcode import ENTRY_BITS, SCRATCH_WORDS, Scratch, constants, microcode
+from hw.spiking_microcode import ENTRY_BITS, SCRATCH_WORDS, constants, microcode
 from hw.statistics import ReportSignature
 from hw.synaptic_scaling import RowFactor
 
@@ -47,47 +47,47 @@ MOST_WORDS = 1 << 14
 class MemoryMap:
     """Where the regions lie among the words that the processor addresses.
 
-    There are two memories: the lower half of the addresses is the processor's, with WEIGHT, STATE,
-    EVENTS and Scratch; the upper half is that of the samples, which are loaded meanwhile. A region
-    begins at a multiple of a power of two that is not less than itself, so that the place of a
-    word is the OR of both.
+    Each begins at a multiple of a power of two that is not less than itself, so that the place of a
+    word is the OR of both, and is a memory of its own; but INPUT and TARGET, which are loaded
+    while the processor works, share the one of the upper half of the addresses.
+
+    Parameters
+    ----------
+    config: the device's configuration
 
     Attributes
     ----------
     bases: first word of each region
     scratch: first word of Scratch, at the end of what belongs to EVENTS
-    words: of the processor's memory
-    sample_words: of the samples' memory
     samples: first word of the samples' memory
+    parts: first word, and number of words, of each memory; the samples' is the last one
     bits: of an address
+
+    Raises ValueError for more words than MOST_WORDS.
     """
 
     def __init__(self, config: DeviceConfig):
         sizes = region_words(config)
-        events = 1 << ceil_log2(sizes[Region.EVENTS] + SCRATCH_WORDS)
-        spans = {
-            Region.STATE: 1 << ceil_log2(sizes[Region.STATE]),
-            Region.EVENTS: events,
-        }
-        self.bases = {Region.WEIGHT: 0}
-        place = sizes[Region.WEIGHT]
-        for region in sorted(spans, key=lambda region: -spans[region]):
-            self.bases[region] = -(-place // spans[region]) * spans[region]
-            place = self.bases[region] + spans[region]
-        self.scratch = self.bases[Region.EVENTS] + events - SCRATCH_WORDS
-        self.words = place
-        self.samples = 1 << ceil_log2(place)
-        self.bits = exact_log2(self.samples) + 1
+        sizes[Region.EVENTS] = 1 << ceil_log2(sizes[Region.EVENTS] + SCRATCH_WORDS)
+        own = (Region.WEIGHT, Region.STATE, Region.EVENTS)
+        self.bases: dict[Region, int] = {}
+        place = 0
+        for region in sorted(own, key=lambda region: -sizes[region]):
+            self.bases[region] = place
+            place += 1 << ceil_log2(sizes[region])
         target = 1 << ceil_log2(max(sizes[Region.INPUT], sizes[Region.TARGET]))
+        self.samples = 1 << ceil_log2(max(place, 2 * target))
+        if self.samples > MOST_WORDS:
+            raise ValueError(
+                f"places for the words of configuration {config.name!r} must be at most "
+                f"{MOST_WORDS}, not {self.samples}: take fewer tiles or rows"
+            )
+        self.scratch = self.bases[Region.EVENTS] + sizes[Region.EVENTS] - SCRATCH_WORDS
+        self.parts = [(self.bases[region], sizes[region]) for region in own]
+        self.parts.append((self.samples, target + sizes[Region.TARGET]))
+        self.bits = exact_log2(self.samples) + 1
         self.bases[Region.INPUT] = self.samples
         self.bases[Region.TARGET] = self.samples + target
-        self.sample_words = target + sizes[Region.TARGET]
-        if not self.sample_words <= self.samples <= MOST_WORDS:
-            raise ValueError(
-                f"words of WEIGHT, STATE and EVENTS of configuration {config.name!r} must be at "
-                f"least those of INPUT and TARGET, {self.sample_words}, and with all of them at "
-                f"their places at most {MOST_WORDS}, not {self.samples}"
-            )
 
 
 class SpikingProcessor(wiring.Component):
@@ -378,10 +378,10 @@ class SpikingProcessor(wiring.Component):
         ]
 
 
-def scratch(config: DeviceConfig) -> list[int]:
-    """The first words of the processor's memory: 0 but for the microcode's constants."""
-    places = MemoryMap(config)
-    words = [0] * places.words
-    for which, value in constants(config.lanes).items():
-        words[places.scratch + Scratch(which)] = value % (1 << WORD_BITS)
-    return words
+def scratch(config: DeviceConfig) -> dict[int, int]:
+    """The words that are not 0 from the beginning, by their places: the microcode's constants."""
+    first = MemoryMap(config).scratch
+    return {
+        first + which: value % (1 << WORD_BITS)
+        for which, value in constants(config.lanes).items()
+    }

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from hw.array_unit import delayed
 from hw.config import DeviceConfig, configuration, region_tiles, tile_rows
@@ -92,7 +92,8 @@ class ProcessorCore(wiring.Component):
 
     def _memory(self, m: Module) -> None:
         unit, places, lanes = self.unit, self.unit.map, self.config.lanes
-        init = scratch(self.config)
+        constant = scratch(self.config)
+        init = [constant.get(place, 0) for place in range(1 << places.bits)]
         memory = Memory(shape=WORD_BITS, depth=1 << places.bits, init=init)
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
@@ -169,22 +170,24 @@ def test_regions_do_not_meet() -> None:
         for region, size in sizes.items():
             # The place of a word is the OR of its number and its region's.
             assert places.bases[region] | (size - 1) == places.bases[region] + size - 1
-        own = [address for address in taken if address < places.samples]
-        assert max(own) < places.words <= places.samples
-        assert max(taken) < places.samples + places.sample_words
+        # In the memory that the region's block is of.
+        inside = [range(first, first + count) for first, count in places.parts]
+        assert all(sum(address in part for part in inside) == 1 for address in taken)
+        assert all(first % (1 << ceil_log2(count)) == 0 for first, count in places.parts)
+        assert max(taken) < 1 << places.bits
 
 
 def test_refuses_more_words_than_it_reckons_with() -> None:
     config = replace(SMALL, weight_tiles=4096)
-    with pytest.raises(ValueError, match="at their places at most 16384, not 32768"):
+    with pytest.raises(ValueError, match="must be at most 16384, not 32768"):
         MemoryMap(config)
 
 
 def test_constants_lie_in_scratch() -> None:
-    words, first = scratch(SMALL), MemoryMap(SMALL).scratch
-    found = {which: words[first + which] for which in Scratch if words[first + which]}
+    first = MemoryMap(SMALL).scratch
+    found = {Scratch(place - first): value for place, value in scratch(SMALL).items()}
     assert found == {which: value % 65536 for which, value in constants(2).items()}
-    assert not any(words[:first])
+    assert min(found) > Scratch.REMAINING and max(found) < SCRATCH_WORDS
 
 
 def test_the_assembler_refuses_what_a_step_cannot_do() -> None:
