@@ -224,6 +224,7 @@ class SpikingProcessor(wiring.Component):
             Opcode.CLIMB: self.target_base | (places.bases[Region.TARGET] >> tile_bits),
         }
         buffer = Signal(places.bits - tile_bits, name="buffer")
+        m.d.comb += buffer.eq(places.bases[Region.WEIGHT] >> tile_bits)
         with m.Switch(i.opcode):
             for opcode, tile in samples.items():
                 with m.Case(opcode):

@@ -117,7 +117,9 @@ class ProcessorCore(wiring.Component):
             read = memory.read_port(domain="comb")
             m.d.comb += [
                 bank.eq(self.peek.index + column),
-                read.addr.eq(Cat(bank, self.peek.index, self.peek.tile)),
+                read.addr.eq(
+                    places.bases[Region.WEIGHT] | Cat(bank, self.peek.index, self.peek.tile)
+                ),
             ]
             words.append(read.data)
         m.d.comb += self.peek.data.as_value().eq(
