@@ -143,7 +143,7 @@ class Condition(IntEnum):
     NEGATIVE = 10
     """The sum is."""
     OVER = 11
-    """The sum does not fit a word."""
+    """The sum of the step before does not fit a word."""
     LAST = 12
     """The lane is the last one."""
     FIRST = 13

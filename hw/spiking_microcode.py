@@ -431,6 +431,7 @@ class _Writer:
         label("integrate shifted")
         step(read=self._of(Variable.CURRENT))
         step(ADD, WORD)
+        step()
         step(LIMIT, when=Condition.OVER, to="integrate over")
         step(write=self._of(Variable.CURRENT))
         label("integrate next")

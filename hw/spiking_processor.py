@@ -32,6 +32,7 @@ from hw.microcode import (
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.saturation import limited
+from hw.selection import by_number
 from hw.spiking import ScaleFlag
 from hw.spiking_microcode import ENTRY_BITS, SCRATCH_WORDS, constants, microcode
 from hw.statistics import ReportSignature
@@ -141,9 +142,11 @@ class SpikingProcessor(wiring.Component):
         self._mode, self._spike = Signal(name="mode"), Signal(name="spike")
         self._lane = Signal(self._lane_bits, name="lane")
         self._fixed = Signal(self._lane_bits, name="fixed")
-        self._counter = Signal(WORD_BITS, name="counter")
+        self._counted = Signal(name="counted_down")
         self._now = now = Signal(WORD, name="now")
-        self._limited, self._over = limited(self._sum)
+        self._over = Signal(name="over")
+        self._limited, over = limited(self._sum)
+        m.d.sync += self._over.eq(over)
         self._found, self._empty = Signal(name="found"), Signal(name="empty")
         m.submodules.factor = self._factor = RowFactor(config=config)
         goes = self._follow(m)
@@ -193,7 +196,7 @@ class SpikingProcessor(wiring.Component):
         lane = self._lane
         holds = {
             Condition.ALWAYS: Const(1, 1),
-            Condition.COUNTED: ~self._counter.any(),
+            Condition.COUNTED: self._counted,
             Condition.NEGATIVE: self._sum[-1],
             Condition.OVER: self._over,
             Condition.LAST: lane.all(),
@@ -240,10 +243,7 @@ class SpikingProcessor(wiring.Component):
         }
         pointers = {base: Signal(places.bits, name=base.name.lower()) for base in POINTERS}
         begins = Signal(places.bits, name="base")
-        with m.Switch(now.base):
-            for base, value in {**constant, **pointers}.items():
-                with m.Case(base):
-                    m.d.comb += begins.eq(value)
+        m.d.comb += begins.eq(by_number(now.base, {**constant, **pointers}))
         # Of the word before, so that a cycle has time for one memory and one adder.
         before = Signal(WORD_BITS, name="before", reset_less=True)
         m.d.sync += before.eq(self.word)
@@ -293,16 +293,10 @@ class SpikingProcessor(wiring.Component):
             Operand.ONE: Const(1, 2),
         }
         field = Signal(WORD_BITS, name="field")
-        with m.Switch(now.field):
-            for number, value in fields.items():
-                with m.Case(number):
-                    m.d.comb += field.eq(value)
+        m.d.comb += field.eq(by_number(Value.cast(now.field), fields))
         operands[Operand.FIELD] = field
         operand = Signal(signed(SUM_BITS), name="operand")
-        with m.Switch(now.operand):
-            for which, value in operands.items():
-                with m.Case(which):
-                    m.d.comb += operand.eq(value)
+        m.d.comb += operand.eq(by_number(Value.cast(now.operand), operands))
 
         less = now.operation == Operation.SUBTRACT
         before = Mux(now.operation == Operation.LOAD, 0, total)
@@ -327,16 +321,20 @@ class SpikingProcessor(wiring.Component):
 
     def _take_effect(self, m: Module) -> None:
         """Counter, lanes, marks and what leaves the processor."""
-        now, i, counter = self._now, self.instruction, self._counter
+        now, i = self._now, self.instruction
+        counter, following = Signal(WORD_BITS, name="counter"), Signal(WORD_BITS, name="count")
+        m.d.comb += following.eq(counter)
+        # From registers, as all that a step may depend on.
+        m.d.sync += [counter.eq(following), self._counted.eq(~following.any())]
         first = ~self._lane.any()
         with m.If(self.busy):
             with m.Switch(now.effect):
                 with m.Case(Effect.COUNT):
-                    m.d.sync += counter.eq(self._sum)
+                    m.d.comb += following.eq(self._sum)
                 with m.Case(Effect.COUNT_SHIFT):
-                    m.d.sync += counter.eq(i.shift)
+                    m.d.comb += following.eq(i.shift)
                 with m.Case(Effect.COUNT_DOWN):
-                    m.d.sync += counter.eq(counter - 1)
+                    m.d.comb += following.eq(counter - 1)
                 with m.Case(Effect.LANE):
                     m.d.sync += self._lane.eq(self._lane + 1)
                 with m.Case(Effect.WRAP):
@@ -372,7 +370,7 @@ class SpikingProcessor(wiring.Component):
         m.d.comb += [
             factor.take.eq(take),
             factor.products[0].eq(self._sum),
-            factor.last.eq(~self._counter.any()),
+            factor.last.eq(self._counted),
             factor.euclidean.eq((i.flags & ScaleFlag.EUCLIDEAN).any()),
             factor.wanted.eq(self.word),
             factor.shift.eq(i.shift),
