@@ -21,7 +21,7 @@ from hw.tile_memory import TileHost, TileMemory, TileRead
 from sim.bench.runner import run_bench
 
 SEED = 4243
-NEURONS = 14
+NEURONS = 10
 """A population has at most so many: a synapse takes some 20 cycles."""
 
 SMALL = replace(
@@ -137,7 +137,7 @@ def test_equals_golden() -> None:
         tests="every_command|random_commands|reset_in_mid_command",
         parameters={
             "config": asdict(SMALL),
-            "scenes": 5,
+            "scenes": 8,
             "commands": 16,
             "neurons": NEURONS,
             "seed": SEED,

@@ -36,7 +36,7 @@ from sim.compare import Every, Lockstep
 PROGRAMS = {
     "ecp5-8-spiking": 110,
     "gw2a-4-spiking": 100,
-    "up5k-2-spiking": 25,
+    "up5k-2-spiking": 60,
     "ecp5-8x8-spiking": 12,
 }
 """Programs drawn for each configuration."""
