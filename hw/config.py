@@ -54,7 +54,8 @@ class DeviceConfig:
     epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
         or 4; its area is about inverse to it
     serial: whether results leave the array one by one, through a single lane of each unit behind
-        it, and units take turns at the memories: half the cells, and a fraction of the speed
+        it, and units take turns at the memories: half the cells, and a fraction of the speed;
+        without a supervised half, whether the spiking half is a processor, a synapse at a time
     frame_payload: most payload bytes of a frame, a power of two
     supervised: whether there is an array, and what learns by backpropagation; without it none of
         the options, and no tiles but those of weights, inputs and targets
@@ -122,7 +123,8 @@ class DeviceConfig:
                 else:
                     checks.append((field.name, tiles == 0, "0 without a supervised half"))
         if self.serial:
-            checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
+            if self.supervised:
+                checks.append(("rate_width", self.rate_width == 8, "8 in a serial device"))
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off in a serial device"))
             for name in ("input_tiles", "target_tiles"):
@@ -142,7 +144,11 @@ class DeviceConfig:
         checks = [
             ("supervised", self.supervised or self.spiking, "on without a spiking half"),
             ("state_rows", 0 <= self.state_rows <= 65535, "from 0 to 65535"),
-            ("state_rows", not (self.serial and self.spiking), "0 in a serial device"),
+            (
+                "state_rows",
+                not (self.serial and self.supervised and self.spiking),
+                "0 in a serial device with a supervised half",
+            ),
             (
                 "event_words",
                 self.lanes <= self.event_words <= 65536 and self.event_words % self.lanes == 0
@@ -162,6 +168,11 @@ class DeviceConfig:
         if not self.supervised:
             for name in OPTIONS:
                 checks.append((name, not getattr(self, name), "off without a supervised half"))
+        if self.serial and self.spiking:
+            checks += [
+                ("lanes", self.lanes == 2, "2 in a serial device with a spiking half"),
+                ("expansion_inputs", self.expansion_inputs == 0, "0 in a serial device"),
+            ]
         return checks
 
     @property
@@ -207,7 +218,8 @@ def left_out(config: DeviceConfig) -> tuple[str, ...]:
     elif not config.expansion_inputs:
         missing.append("granule cells")
     if not config.supervised:
-        return (*missing[len(OPTIONS) :], "backpropagation")
+        one_by_one = ["vectors: neurons and synapses go one by one"] * config.serial
+        return (*missing[len(OPTIONS) :], "backpropagation", *one_by_one)
     if config.rate_width < WORD_BITS:
         missing.append(f"bits of a rate's mantissa below the upper {config.rate_width}")
     if config.serial:
@@ -410,6 +422,26 @@ CONFIGURATIONS = {
             frame_payload=256,
             state_rows=512,
             event_words=512,
+        ),
+        DeviceConfig(
+            name="up5k-2-spiking",
+            family="ice40",
+            lanes=2,
+            batch_lanes=2,
+            supervised=False,
+            weight_tiles=512,
+            input_tiles=32,
+            target_tiles=32,
+            activation_tiles=0,
+            output_tiles=0,
+            delta_tiles=0,
+            momentum=False,
+            sigmoid=False,
+            cross_entropy=False,
+            serial=True,
+            frame_payload=64,
+            state_rows=512,
+            event_words=224,
         ),
     )
 }

@@ -6,7 +6,8 @@
 
 `hw.parallel_core` has a unit for each kind of command, which work at once on vectors of L words;
 `hw.serial_core` does one thing after the other, a word at a time, with a fraction of the cells;
-`hw.spiking_core` has the spiking half alone.
+`hw.spiking_core` has the spiking half alone, and `hw.serial_spiking_core` so few cells of it that
+the smallest part has room.
 """
 
 from amaranth.lib import wiring

@@ -22,6 +22,7 @@ from hw.numbers import WORD_BITS
 from hw.parallel_core import ParallelCore
 from hw.sequencer import Sequencer
 from hw.serial_core import SerialCore
+from hw.serial_spiking_core import SerialSpikingCore
 from hw.spiking_core import SpikingCore
 from hw.statistics import Statistics
 
@@ -35,13 +36,14 @@ UPDATE_REGISTERS = {
 """Members of the core that are registers."""
 
 
-Core = ParallelCore | SerialCore | SpikingCore
+Core = ParallelCore | SerialCore | SpikingCore | SerialSpikingCore
 
 
 def core_of(config: DeviceConfig) -> Core:
     """The core that a configuration asks for."""
     if config.serial:
-        return SerialCore(config=config)
+        core = SerialCore if config.supervised else SerialSpikingCore
+        return core(config=config)
     return ParallelCore(config=config) if config.supervised else SpikingCore(config=config)
 
 

@@ -8,7 +8,6 @@
     WEIGHT, INPUT, TARGET, LFSRs, multipliers <-> of the unit that runs
 """
 
-from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
@@ -30,6 +29,7 @@ from hw.neuron import NeuronUnit
 from hw.numbers import WORD_BITS
 from hw.products import Multipliers
 from hw.reset_unit import ResetUnit
+from hw.selection import by_number
 from hw.spike_recorder import SpikeRecorder
 from hw.spiking import PARAMETER_WORDS, FireFlag
 from hw.spiking_ports import STATE_LATENCY
@@ -165,7 +165,7 @@ class SpikingUnit(wiring.Component):
 
     def _chosen(self, name: str) -> Value:
         """That of the unit that runs, which has it."""
-        return _by_number(self._number, self._of_units(name))
+        return by_number(self._number, self._of_units(name))
 
     def _control(self, m: Module) -> None:
         """Find the command's unit, load its parameters, start it, and wait for all to be done."""
@@ -290,7 +290,7 @@ class SpikingUnit(wiring.Component):
             for name in ("a", "b"):
                 words = {k: getattr(user, name)[lane] for k, user in of_lane.items()}
                 factor = getattr(multipliers.products, name)[lane]
-                m.d.comb += factor.eq(_by_number(self._number, words))
+                m.d.comb += factor.eq(by_number(self._number, words))
             m.d.comb += [
                 user.product[lane].eq(multipliers.products.product[lane])
                 for user in of_lane.values()
@@ -308,17 +308,3 @@ class SpikingUnit(wiring.Component):
             self.samples.eq(1),
             self.correct.eq(climbing_fibre.correct),
         ]
-
-
-def _by_number(number: Value, values: Mapping[int, Value]) -> Value:
-    """The value at the place `number`, which is one of those that there are."""
-    if len(values) == 1:
-        return next(iter(values.values()))
-    bit = max(values).bit_length() - 1
-    while len({place >> bit & 1 for place in values}) == 1:
-        bit -= 1
-    halves = [
-        _by_number(number, {k: value for k, value in values.items() if k >> bit & 1 == half})
-        for half in (0, 1)
-    ]
-    return Mux(number[bit], halves[1], halves[0])

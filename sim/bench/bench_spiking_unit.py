@@ -4,7 +4,8 @@ A scene is a network of two populations and the matrix between them, of any size
 memories. Commands of all kinds work on it one after the other, with parameters of all sizes; after
 each of them the words of STATE, EVENTS and WEIGHT, the LFSRs and the counts are compared.
 
-Parameters: `config` (fields of a DeviceConfig), `scenes`, `commands` of each, `seed`.
+Parameters: `config` (fields of a DeviceConfig), `scenes`, `commands` of each, `neurons` of a
+population at most, `seed`.
 """
 
 from collections import Counter
@@ -44,7 +45,6 @@ Image = NDArray[np.int16]
 CORNERS = np.array([WORD_MIN, WORD_MIN + 1, -1, 0, 1, WORD_MAX])
 LFSR_BITS = 32
 FLAG_BITS = next(f.width for f in FIELDS if f.name == "flags")
-MOST_NEURONS = 70
 MOST_SCALE_SHIFT = 31
 LIMIT = 100_000
 """Cycles that no command takes."""
@@ -93,6 +93,7 @@ class Bench:
         self.config = DeviceConfig(**given["config"])
         self.scenes: int = given["scenes"]
         self.commands: int = given["commands"]
+        self.most_neurons: int = given["neurons"]
         self.random = np.random.default_rng(given["seed"])
         self.lanes = self.config.lanes
         words = region_words(self.config)
@@ -149,7 +150,7 @@ class Bench:
         for image in self.images.values():
             for row in image:
                 row[:] = self.noise(len(row))
-        inputs, outputs = (self.some(1, MOST_NEURONS) for _ in range(2))
+        inputs, outputs = (self.some(1, self.most_neurons) for _ in range(2))
         spacing = self.some(0, 3)
         heights = [
             tiles(PARAMETER_WORDS, self.lanes),

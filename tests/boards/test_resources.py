@@ -62,13 +62,16 @@ def test_says_what_a_configuration_leaves_out() -> None:
     assert left_out(configuration("ecp5-8x8")) == ("spiking neurons",)
     assert left_out(configuration("ecp5-8-spiking")) == ("backpropagation",)
     assert left_out(configuration("gw2a-4-spiking")) == ("granule cells", "backpropagation")
+    small = left_out(configuration("up5k-2-spiking"))
+    assert small[:2] == ("granule cells", "backpropagation") and "one by one" in small[2]
     up5k = left_out(configuration("up5k-4x2"))
     assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[4]
     assert "overlap" in up5k[-1]
 
 
 @pytest.mark.toolchain
-def test_up5k_fits() -> None:
+@pytest.mark.parametrize("name", ["up5k-4x2", "up5k-2-spiking"])
+def test_up5k_fits(name: str) -> None:
     """The others take minutes each: `python -m boards.resources` counts them."""
-    config = configuration("up5k-4x2")
+    config = configuration(name)
     assert resources(config).exceeded(PARTS["iCE40UP5K"].available) == []

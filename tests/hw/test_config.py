@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hw.config import CONFIGURATIONS, OPTIONS
+from hw.config import CONFIGURATIONS, OPTIONS, SUPERVISED_TILES
 
 SERIAL, PARALLEL = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
 
@@ -18,7 +18,7 @@ def changes(names: Iterable[str], value: Any) -> dict[str, Any]:
 
 def test_only_those_of_the_smallest_parts_are_serial() -> None:
     serial = {name for name, config in CONFIGURATIONS.items() if config.serial}
-    assert serial == {"up5k-4x2", "ecp5-4x2", "gw1n-4x2"}
+    assert serial == {"up5k-4x2", "ecp5-4x2", "gw1n-4x2", "up5k-2-spiking"}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,22 @@ def test_serial_takes_any_size_of_the_other_memories() -> None:
     memories = ("weight_tiles", "activation_tiles", "output_tiles", "delta_tiles")
     config = replace(SERIAL, **changes(memories, 37))
     assert config.delta_tiles == 37
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lanes": 4, "batch_lanes": 2}, "lanes of .* must be 2 in a serial device with a spiking"),
+        ({"expansion_inputs": 64}, "expansion_inputs of .* must be 0 in a serial device, not 64"),
+        (
+            {"supervised": True, **changes(SUPERVISED_TILES, 8), "rate_width": 8},
+            "state_rows of .* must be 0 in a serial device with a supervised half, not 512",
+        ),
+    ],
+)
+def test_serial_neurons_refuse_what_they_cannot(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIGURATIONS["up5k-2-spiking"], **change)
 
 
 def test_parallel_is_made_serial_without_its_options() -> None:

@@ -15,6 +15,7 @@ from hw.tile_memory import Access, TileHost, TileMemory, TileRead
 from sim.bench.runner import run_bench
 
 SEED = 4242
+NEURONS = 70
 
 ROW, COLUMN = Access.ROW, Access.COLUMN
 READS = {Region.WEIGHT: (ROW, COLUMN), Region.INPUT: (ROW, COLUMN), Region.TARGET: (COLUMN,)}
@@ -134,7 +135,13 @@ def test_equals_golden(build: str) -> None:
     run_bench(
         SpikingCore(config=config),
         bench="sim.bench.bench_spiking_unit",
-        parameters={"config": asdict(config), "scenes": 8, "commands": 20, "seed": SEED},
+        parameters={
+            "config": asdict(config),
+            "scenes": 8,
+            "commands": 20,
+            "neurons": NEURONS,
+            "seed": SEED,
+        },
         seed=SEED,
     )
 

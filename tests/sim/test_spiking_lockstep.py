@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from host.compiler import write_registers
 from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
-from hw.config import CONFIGURATIONS, DeviceConfig, region_words
+from hw.config import CONFIGURATIONS, DeviceConfig, offered_opcodes, region_words
 from hw.isa import Instruction, Opcode, Region, Register, SampleFormat
 from hw.layout import tiles
 from hw.spiking import (
@@ -33,7 +33,12 @@ from hw.spiking import (
 )
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8-spiking": 110, "gw2a-4-spiking": 100, "ecp5-8x8-spiking": 12}
+PROGRAMS = {
+    "ecp5-8-spiking": 110,
+    "gw2a-4-spiking": 100,
+    "up5k-2-spiking": 60,
+    "ecp5-8x8-spiking": 12,
+}
 """Programs drawn for each configuration."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
@@ -119,7 +124,7 @@ def plasticity(draw: st.DrawFn, *, by_row: bool) -> int:
 @st.composite
 def programs(draw: st.DrawFn, config: DeviceConfig) -> Drawn:
     """A program that fits the configuration."""
-    most = 70 if config.weight_tiles > 300 else 50
+    most = min(70 if config.weight_tiles > 300 else 50, config.input_tiles * config.lanes)
     size = st.one_of(st.integers(1, 18), st.integers(1, most))
     inputs, neurons = draw(size), draw(size)
     granules = bool(config.expansion_inputs) and draw(st.booleans())
@@ -235,6 +240,7 @@ def programs(draw: st.DrawFn, config: DeviceConfig) -> Drawn:
                 **weights,
             )
         )
+    after = [i for i in after if i.opcode in offered_opcodes(config)]
     each_step = bool(encode.flags & EncodeFlag.EACH_STEP)
     held = min(config.input_tiles // tiles(inputs, config.lanes), config.target_tiles)
     held *= config.batch_lanes

@@ -5,6 +5,7 @@ Here are those with the most neurons; others take minutes (`make test-all`).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,21 @@ from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
 from host.run import prepare, train
 from host.run_config import read_config
+from host.spiking.network import Neurons
+from host.spiking.trainer import SpikingTrainer
 from hw.config import configuration
 from sim.compare import Every, Lockstep
+from tests.host.small_spiking import hybrid, pairs, plan_of, prototypes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONFIG = configuration("ecp5-8-spiking")
+SMALL = configuration("up5k-2-spiking")
+RULES = {
+    "prototypes": prototypes(neurons=Neurons(count=20)),
+    "pairs": pairs(steps=8, bounds="soft"),
+    "hybrid": replace(hybrid(), neurons=Neurons(count=12)),
+}
+"""Networks that fit the smallest device; of prototypes, pairs of spikes and climbing fibres."""
 
 pytestmark = [pytest.mark.simulator, pytest.mark.long]
 
@@ -51,3 +62,25 @@ def test_an_epoch_of_an_example(devices: tuple[Device, Device], name: str) -> No
     assert len(outcome.epochs) == 1
     accuracy = outcome.epochs[0].test_accuracy
     assert accuracy is not None and accuracy > 0.5
+
+
+@pytest.fixture(scope="module")
+def small_devices() -> Iterator[tuple[Device, Device]]:
+    with open_device("sim", SMALL) as simulated:
+        yield GoldenDevice(SMALL), simulated
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_smallest_device(small_devices: tuple[Device, Device], rule: str) -> None:
+    network = RULES[rule]
+    neurons = replace(network.neurons, first_weights="random")
+    plan = plan_of(replace(network, neurons=neurons), epochs=2, train=8, test=4, config=SMALL)
+    pair = Lockstep(*small_devices, every=Every.PROGRAM)
+    trainer = SpikingTrainer(pair, plan)
+    trainer.load()
+    before = plan.compiled.read_weights(pair)
+    reports = list(trainer.reports())
+    pair.check("the whole run")
+    after = plan.compiled.read_weights(pair)
+    assert len(reports) == 2
+    assert all((after[name] != before[name]).any() for name in before)
