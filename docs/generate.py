@@ -3,17 +3,20 @@
 `docs/commands.md` is the reference of commands, registers and packets, from `hw/isa.py`. The first
 table of `docs/boards.md` lists `boards/catalogue/`; the second one tells what boards train, from
 the cycles in `docs/cycles.json` and the compiler; the third one what is recorded of placed boards
-in `docs/boards.json`. Run `make docs` after a change of these; a test compares the pages.
+in `docs/boards.json`. `docs/api.md` is the public face's docstrings. Run `make docs` after a
+change of these; a test compares the pages.
 """
 
 import ast
 import inspect
+import textwrap
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import synaptile
 from boards.board import Board, board, names
 from boards.record import recorded
 from host.benchmarks.boards import array_rate, largest, line_rate, workload_of
@@ -28,6 +31,7 @@ PLACED_COLUMNS = (
     *("board", "part", "cells", "memories", "multipliers"),
     *("fmax, MHz", "of placements", "clock, MHz", "slack, ns"),
 )
+API = Path(__file__).with_name("api.md")
 PAGE = Path(__file__).with_name("commands.md")
 
 ENUMS = (
@@ -123,6 +127,40 @@ def boards_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def api_page() -> str:
+    """api.md: what the public face offers, as its docstrings say it."""
+    lines = [
+        "# Python interface",
+        "",
+        "Everything that `import synaptile` offers, from its docstrings by `make docs`.",
+    ]
+    for name in synaptile.__all__:
+        value = getattr(synaptile, name)
+        if inspect.getmodule(value) is None:
+            lines += ["", f"## {name}", "", f"A dictionary of {len(value)}: {', '.join(value)}."]
+            continue
+        lines += ["", f"## {name}", "", *described(name, value)]
+        if inspect.isclass(value):
+            for method, function in vars(value).items():
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    lines += ["", f"### {name}.{method}", "", *described(method, function)]
+    return "\n".join(lines) + "\n"
+
+
+def described(name: str, value: Any) -> list[str]:
+    """How it is called, and its docstring."""
+    try:
+        signature = inspect.signature(value)
+    except ValueError:
+        called = name
+    else:
+        bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+        own = [p for p in bare if p.name != "self"]
+        called = f"{name}{inspect.Signature(own)}"
+    text = textwrap.fill(called, 100, subsequent_indent="    ")
+    return ["```text", text, "", inspect.getdoc(value) or "", "```"]
+
+
 def training(name: str, found: Board, cycles: Mapping[str, int]) -> tuple[object, ...]:
     """A board's row; `cycles` are of a training step, by a workload's title."""
     workload, most = workload_of(found), largest(found.config)
@@ -154,3 +192,4 @@ def placement(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
 if __name__ == "__main__":
     PAGE.write_text(page())
     BOARDS.write_text(boards_page())
+    API.write_text(api_page())

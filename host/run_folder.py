@@ -69,16 +69,17 @@ def resolved(config: RunTables, experiment: Experiment) -> dict[str, Any]:
     training.setdefault("seed", experiment.seed)
     training.setdefault("epochs", experiment.epochs)
     values.setdefault("device", {}).setdefault("configuration", experiment.device_config.name)
-    absolute: dict[str, Any] = _absolute(values)
-    return absolute
+    stands_alone: dict[str, Any] = absolute(values)
+    return stands_alone
 
 
-def _absolute(value: Any) -> Any:
+def absolute(value: Any) -> Any:
+    """Tables with every path as a text that holds wherever the file lies."""
     match value:
         case Path():
             return str(value.resolve())
         case dict():
-            return {key: _absolute(each) for key, each in value.items()}
+            return {key: absolute(each) for key, each in value.items()}
         case list() | tuple():
-            return [_absolute(each) for each in value]
+            return [absolute(each) for each in value]
     return value

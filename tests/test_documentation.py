@@ -13,5 +13,6 @@ def test_generated_pages_are_up_to_date() -> None:
     spec.loader.exec_module(generate)
     assert generate.PAGE.read_text() == generate.page(), "run `make docs`"
     assert generate.BOARDS.read_text() == generate.boards_page(), "run `make docs`"
+    assert generate.API.read_text() == generate.api_page(), "run `make docs`"
     opcode = generate.isa.Opcode
     assert set(generate.member_docstrings(opcode)) == set(opcode.__members__)

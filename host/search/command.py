@@ -14,6 +14,7 @@ from rich.text import Text
 
 from host.commands.figures import number, percent
 from host.commands.terminal import errors, out
+from host.run_folder import absolute, write_whole
 from host.search.drawing import draw_search
 from host.search.space import SearchFile
 from host.search.trials import UNFIT, ended, open_study, trials_wanted, work
@@ -39,10 +40,8 @@ def sweep(search: SearchFile, folder: Path, device: str, workers: int) -> None:
     out.print()
     out.print(_table(search, valued))
     out.print(Text(_verdict(search, valued, best)))
-    text = tomli_w.dumps(
-        search.config(best.params).model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    )
-    (folder / "best.toml").write_text(text, encoding="utf-8")
+    tables = search.config(best.params).model_dump(exclude_unset=True, exclude_none=True)
+    write_whole(folder / "best.toml", tomli_w.dumps(absolute(tables)).encode())
     picture = draw_search(folder / "search.png", search, valued)
     out.print(f"\nbest run in {folder / 'best.toml'}\npicture in {picture}", soft_wrap=True)
 

@@ -36,6 +36,9 @@ HEARTBEAT, GRACE = 2, 10
 STARTUP, WARM_UP = 4, 3
 """Trials that are never pruned, and epochs before which none is."""
 
+BEGUN = "begun"
+"""Attribute of a trial whose worker has begun to show signs of life."""
+
 UNFIT = "unfit"
 """Attribute of a trial whose values make no run, with the reason."""
 
@@ -139,6 +142,19 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
     return [t for t in trials if t.state != TrialState.FAIL or UNFIT in t.user_attrs]
 
 
+def _give_up_stillborn(study: optuna.Study) -> None:
+    """Fail trials whose worker was killed before they had begun; what was queued is queued again.
+
+    Optuna takes for dead only what has shown a sign of life before. Whoever holds the lock knows
+    that nobody else is about to begin.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if BEGUN not in trial.user_attrs:
+            study.tell(trial.number, state=TrialState.FAIL)
+            if queued := trial.system_attrs.get("fixed_params"):
+                study.enqueue_trial(queued)
+
+
 def work(search: SearchFile, folder: Path, device: str, worker: int) -> None:
     """Carry out trials until there are as many as wanted."""
     study = open_study(search, folder, worker=worker)
@@ -147,6 +163,7 @@ def work(search: SearchFile, folder: Path, device: str, worker: int) -> None:
     beginning = FileLock(folder / LOCK)
     while len(ended(study)) < wanted:
         with beginning:
+            _give_up_stillborn(study)
             running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if len(ended(study)) + len(running) < wanted:
                 value = objective(search, device, begun=lambda: beginning.release(force=True))
@@ -167,6 +184,7 @@ def objective(
     """What a trial's values are worth, see `worth`; `begun` is called when it has begun."""
 
     def value(trial: optuna.Trial) -> float:
+        trial.set_user_attr(BEGUN, True)
         begun()
         values = {key: _draw(trial, key, space) for key, space in search.distributions().items()}
         try:

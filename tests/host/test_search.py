@@ -104,6 +104,15 @@ def test_killed_workers_are_made_good(tmp_path):
     assert len(ended(open_study(read_search(path), out))) == 6
 
 
+def test_a_trial_whose_worker_died_before_it_began_is_made_good(tmp_path):
+    path, out = write(tmp_path, trials=2), tmp_path / "out"
+    study = open_study(read_search(path), out)
+    queued = study.ask().params
+    study = worked(path, out)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert queued == {} and study.trials[1].params["training.learning_rate"] == 0.0625
+
+
 def test_values_that_make_no_run_are_told_and_passed_over(tmp_path):
     space = {"network.layers.0.units": "[8, 4000]"}
     study = worked(write(tmp_path, space, method='"grid"'), tmp_path / "out")
