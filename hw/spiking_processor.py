@@ -29,12 +29,13 @@ from hw.microcode import (
     Operand,
     Operation,
 )
+from hw.microcode_routines import SCRATCH_WORDS, constants
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.saturation import limited
 from hw.selection import by_number
 from hw.spiking import ScaleFlag
-from hw.spiking_microcode import ENTRY_BITS, SCRATCH_WORDS, constants, microcode
+from hw.spiking_microcode import ENTRY_BITS, microcode
 from hw.statistics import ReportSignature
 from hw.synaptic_scaling import RowFactor
 

@@ -104,9 +104,9 @@ class Pairs:
                 f"wire [15:0] {side[-1]};",
                 f"{module} #(.WRITE_MODE({write}), .READ_MODE({read}), {', '.join(words)})",
                 f"  i_{side[-1]} (.RCLK(clk), .RCLKE(|bits[1:0]), .RE(|bits[3:2]),",
-                "  .RADDR({2'b0, bits[5], 1'b1, bits[6], 3'b0, bits[9:7]}),",
+                "  .RADDR({bits[51:50], bits[5], 1'b1, bits[6], 3'b0, bits[9:7]}),",
                 "  .WCLK(clk), .WCLKE(|bits[11:10]), .WE(bits[12]),",
-                "  .WADDR({2'b0, bits[13], 1'b1, bits[14], 3'b0, bits[17:15]}),",
+                "  .WADDR({bits[53:52], bits[13], 1'b1, bits[14], 3'b0, bits[17:15]}),",
                 f"  .MASK(bits[33:18]), .WDATA(bits[49:34]), .RDATA({side[-1]}));",
             ]
 
@@ -162,8 +162,8 @@ def vendor(cell: str, family: Family) -> str:
 def test_ice40() -> None:
     pairs = Pairs()
     pairs.add_tables("SB_LUT4", "O", ["I0", "I1", "I2", "I3"], "LUT_INIT")
-    for write in (0, 1):
-        for read in (0, 1):
+    for write in range(4):
+        for read in range(4):
             pairs.add_ice40_memory(write, read)
     modules = cells.models("ice40") + vendor("SB_LUT4", "ice40") + vendor("SB_RAM40_4K", "ice40")
     assert pairs.differences("ice40-cells", modules, seed=1) == 0
@@ -191,7 +191,7 @@ def test_gowin() -> None:
 @pytest.mark.parametrize(
     ("family", "cell"),
     [
-        ("ice40", "SB_RAM40_4K #(.READ_MODE(2)) cell_ ();"),
+        ("ice40", "SB_RAM40_4K #(.READ_MODE(4)) cell_ ();"),
         ("ecp5", 'DP16KD #(.REGMODE_A("OUTREG")) cell_ ();'),
         ("ecp5", "MULT18X18D cell_ ();"),
         ("gowin", "DPX9B #(.BIT_WIDTH_0(4)) cell_ ();"),

@@ -72,10 +72,22 @@ def small_devices() -> Iterator[tuple[Device, Device]]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_smallest_device(small_devices: tuple[Device, Device], rule: str) -> None:
+    learns(small_devices, rule, train=8, test=4)
+
+
+@pytest.mark.toolchain
+@pytest.mark.demand
+def test_the_netlist_of_the_smallest_device() -> None:
+    with open_device("netlist", SMALL) as netlist:
+        learns((GoldenDevice(SMALL), netlist), "hybrid", train=4, test=2)
+
+
+def learns(devices: tuple[Device, Device], rule: str, *, train: int, test: int) -> None:
+    """Two epochs change every matrix, and both devices alike."""
     network = RULES[rule]
-    neurons = replace(network.neurons, first_weights="random")
-    plan = plan_of(replace(network, neurons=neurons), epochs=2, train=8, test=4, config=SMALL)
-    pair = Lockstep(*small_devices, every=Every.PROGRAM)
+    network = replace(network, neurons=replace(network.neurons, first_weights="random"))
+    plan = plan_of(network, epochs=2, train=train, test=test, config=SMALL)
+    pair = Lockstep(*devices, every=Every.PROGRAM)
     trainer = SpikingTrainer(pair, plan)
     trainer.load()
     before = plan.compiled.read_weights(pair)

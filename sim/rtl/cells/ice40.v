@@ -9,8 +9,9 @@ module SB_LUT4 (output O, input I0, input I1, input I2, input I3);
   assign O = rest[0];
 endmodule
 
-// Lattice FPGA-TN-02002 (memory usage guide for iCE40): 256 words of 16 bits, or 512 of 8, whose
-// word n is in the even bits of word n of the former and whose word 256 + n is in its odd bits.
+// Lattice FPGA-TN-02002 (memory usage guide for iCE40): 256 words of 16 bits, or in mode k 2**k
+// times as many of 2**k times fewer. Word 256 s + n of these is bit s of every 2**k bits of word n
+// of the former, and has the pin in the middle of them, or below it.
 module SB_RAM40_4K (
   output [15:0] RDATA, input RCLK, input RCLKE, input RE, input [10:0] RADDR,
   input WCLK, input WCLKE, input WE, input [10:0] WADDR, input [15:0] MASK, input [15:0] WDATA
@@ -22,11 +23,14 @@ module SB_RAM40_4K (
     INIT_D = 0, INIT_E = 0, INIT_F = 0;
   localparam [4095:0] INIT = {INIT_F, INIT_E, INIT_D, INIT_C, INIT_B, INIT_A, INIT_9, INIT_8,
     INIT_7, INIT_6, INIT_5, INIT_4, INIT_3, INIT_2, INIT_1, INIT_0};
-  localparam [15:0] EVEN = 16'h5555;
+  // The first of every 2**k bits.
+  localparam [63:0] FIRSTS = 64'h0101_1111_5555_ffff;
+  localparam [15:0] WRITTEN = FIRSTS >> 16 * WRITE_MODE, SEEN = FIRSTS >> 16 * READ_MODE;
+  localparam WRITE_PIN = ((1 << WRITE_MODE) - 1) / 2, READ_PIN = ((1 << READ_MODE) - 1) / 2;
 
   generate
-    if (WRITE_MODE > 1 || READ_MODE > 1)
-      SB_RAM40_4K_must_be_in_mode_0_or_1 unknown();
+    if (WRITE_MODE > 3 || READ_MODE > 3)
+      SB_RAM40_4K_must_be_in_mode_0_to_3 unknown();
   endgenerate
 
   reg [15:0] memory [0:255];
@@ -34,11 +38,16 @@ module SB_RAM40_4K (
   integer i;
   initial for (i = 0; i < 256; i = i + 1) memory[i] = INIT[16 * i +: 16];
 
-  wire [15:0] twice = (WDATA & EVEN) | (WDATA & EVEN) << 1;
-  wire [15:0] data = WRITE_MODE == 0 ? WDATA : twice;
-  wire [15:0] kept = WRITE_MODE == 0 ? MASK : WADDR[8] ? EVEN : ~EVEN;
-  wire [15:0] shown = READ_MODE == 0 ? 16'hffff : RADDR[8] ? ~EVEN : EVEN;
-  assign RDATA = READ_MODE == 0 ? word : (word | word >> 1) & EVEN;
+  wire [2:0] written = WADDR[10:8] & (1 << WRITE_MODE) - 1;
+  wire [2:0] seen = RADDR[10:8] & (1 << READ_MODE) - 1;
+  wire [15:0] data = (WDATA >> WRITE_PIN & WRITTEN) * ((1 << (1 << WRITE_MODE)) - 1);
+  wire [15:0] kept = WRITE_MODE == 0 ? MASK : ~(WRITTEN << written);
+  wire [15:0] shown = SEEN << seen;
+  // The others are 0.
+  wire [15:0] pairs = READ_MODE > 0 ? word | word >> 1 : word;
+  wire [15:0] fours = READ_MODE > 1 ? pairs | pairs >> 2 : pairs;
+  wire [15:0] eights = READ_MODE > 2 ? fours | fours >> 4 : fours;
+  assign RDATA = (eights & SEEN) << READ_PIN;
 
   always @(posedge WCLK)
     if (WE && WCLKE) memory[WADDR[7:0]] <= memory[WADDR[7:0]] & kept | data & ~kept;
