@@ -14,10 +14,11 @@ from host.experiment import Outcome, Words, accuracies, accuracy_row, circumstan
 from host.fixed_point import RangeError
 from host.layers import build_network
 from host.network import Network
+from host.plan import WEIGHT_SEED, Plan, make_plan
 from host.run_config import RunConfig
 from host.statistics import Counts, accuracy, mac_utilisation, mean_loss
 from host.streaming import Interruption
-from host.trainer import WEIGHT_SEED, EpochReport, Plan, Trainer, make_plan, predict
+from host.trainer import EpochReport, Trainer, predict
 from host.training.pretrained import first_weights
 from host.training.stopping import kept
 from host.training.validation_split import set_aside

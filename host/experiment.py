@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.commands.figures import percent
-from host.config_tables import RunTables
 from host.data.samples import Samples
 from host.devices.device import Device
+from host.run_tables import RunTables
 from host.statistics import Counts, working_cycles
 from host.streaming import Interruption
 from hw.config import DeviceConfig

@@ -9,26 +9,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from host.config_tables import (
-    VALIDATION,
-    ConfigError,
-    Count,
-    Positive,
-    RunTables,
-    ScheduleTable,
-    Seed,
-    Share,
-    StoppingTable,
-    Table,
-    read_toml,
-)
+from host.config_tables import ConfigError, Count, Positive, Seed, Share, Table, read_toml
 from host.layers import ACTIVATIONS, LOSSES, Dense
 from host.network import MAX_STEPS, Formats, Neuron
+from host.plan import steered_by
+from host.run_tables import RunTables
 from host.spiking.tables import SpikingRunConfig
-from host.trainer import steered_by
 from host.training.initialisation import INITS
 from host.training.rules import SGD
 from host.training.stopping import EarlyStopping
+from host.training.tables import VALIDATION, ScheduleTable, StoppingTable
 from hw.numbers import Format
 
 __all__ = ["ConfigError", "RunConfig", "SpikingRunConfig", "parse_config", "read_config"]

@@ -14,9 +14,9 @@ import tomli_w
 
 from host.checkpoints.file import write_whole
 from host.checkpoints.store import FOLDER, paths
-from host.config_tables import RunTables
 from host.experiment import Experiment
 from host.monitoring.status import RunState, read_status
+from host.run_tables import RunTables
 
 
 def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:

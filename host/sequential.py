@@ -14,9 +14,10 @@ from host.devices.device import Device, open_device
 from host.fixed_point import decode
 from host.layers import LOSSES, Dense, build_network
 from host.network import Formats, Network
+from host.plan import WEIGHT_SEED, check_seed, make_plan
 from host.statistics import Counts, accuracy, mean_loss
 from host.streaming import Interruption, stop
-from host.trainer import WEIGHT_SEED, EpochReport, Trainer, make_plan
+from host.trainer import EpochReport, Trainer
 from host.training.initialisation import check_init
 from host.training.pretrained import Source, first_weights
 from host.training.rules import SGD
@@ -98,7 +99,7 @@ class Sequential:
         `augmentation` changes the training samples from epoch to epoch; its `shape` says what a row
         of x is as an image.
         """
-        trainer.check_seed(seed)
+        check_seed(seed)
         inputs, targets = np.asarray(x), np.asarray(y)
         if inputs.ndim != 2:
             raise ValueError(f"x must be an array of N x F, not {inputs.shape}")

@@ -25,14 +25,12 @@ from pydantic import Field, model_validator
 
 from host.config_tables import ConfigError, Count, Seed, Table, TomlFile, read_toml
 from host.run_config import RunConfig, read_config
+from host.training.tables import VALIDATION
 
 Choice = bool | int | float | str
 Number = int | float
 Values = Mapping[str, Any]
 """A value for each key of a space."""
-
-VALIDATION = 0.2
-"""Share of the training samples by which a search judges, where the run's file names none."""
 
 MAX_GRID = 1000
 

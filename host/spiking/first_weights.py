@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from host.plan import WEIGHT_SEED
 from host.spiking.network import Neurons, Scaling, SpikingNetwork
 from host.spiking.rules import Hybrid, PairSTDP, Prototype
-from host.trainer import WEIGHT_SEED
 
 Words = NDArray[np.int16]
 Reals = NDArray[np.float64]

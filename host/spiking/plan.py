@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from host.data.samples import Samples
 from host.layers import check_count
+from host.plan import check_seed
 from host.spiking.compiler import CompiledSpiking, compile_spiking
 from host.spiking.curriculum import Curriculum
 from host.spiking.first_weights import first_weights
@@ -16,7 +17,6 @@ from host.spiking.network import SpikingNetwork
 from host.spiking.program import Phase
 from host.spiking.rules import Hybrid
 from host.spiking.samples import encode_intensities, encode_samples
-from host.trainer import check_seed
 from host.training.schedule import Constant, Schedule
 from host.training.stopping import EarlyStopping
 from hw.config import DeviceConfig

@@ -8,18 +8,8 @@ numbers stand in [training.stdp] (with [training.stdp.metaplasticity]), [trainin
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from host.config_tables import (
-    SCHEDULES,
-    VALIDATION,
-    Count,
-    DeviceTable,
-    RunTables,
-    ScheduleTable,
-    Seed,
-    Share,
-    StoppingTable,
-    Table,
-)
+from host.config_tables import Count, Seed, Share, Table
+from host.run_tables import DeviceTable, RunTables
 from host.spiking.curriculum import Curriculum
 from host.spiking.labels import Vote
 from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling
@@ -27,6 +17,7 @@ from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype, Rule
 from host.training.plateau import ReduceOnPlateau
 from host.training.schedule import Schedule
 from host.training.stopping import EarlyStopping
+from host.training.tables import SCHEDULES, VALIDATION, ScheduleTable, StoppingTable
 from hw.numbers import Format
 
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from host.compiler import write_registers
 from host.data.samples import Samples
 from host.devices.device import Device
+from host.plan import ORDER_SEED
 from host.spiking.curriculum import epoch_order
 from host.spiking.labels import VOTES, Labels
 from host.spiking.plan import SpikingPlan
 from host.spiking.program import Phase
 from host.statistics import Counts
 from host.streaming import Interruption, run_batches
-from host.trainer import ORDER_SEED, make_ready
+from host.trainer import make_ready
 from host.training.monitor import Figures
 
 

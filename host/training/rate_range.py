@@ -15,10 +15,11 @@ from typing import ClassVar
 import numpy as np
 
 from host.devices.device import Device
+from host.plan import Plan
 from host.program import Mode
 from host.statistics import Counts, mean_loss
 from host.streaming import Interruption, stop
-from host.trainer import Plan, Trainer
+from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.layout import tiles
 

@@ -20,9 +20,9 @@ from host.devices.device import open_device
 from host.experiment import Experiment
 from host.fixed_point import decode
 from host.network import Neuron
+from host.plan import ORDER_SEED
 from host.run import prepare, train
 from host.run_config import read_config
-from host.trainer import ORDER_SEED
 from hw.isa import Activation, Loss
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -4,7 +4,8 @@ import numpy as np
 
 from host.devices.device import open_device
 from host.layers import Dense, build_network
-from host.trainer import Trainer, make_plan
+from host.plan import make_plan
+from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.config import configuration
 from sim.compare import read_state

@@ -11,10 +11,11 @@ from host.data.samples import Samples, encode_samples
 from host.data.stored_inputs import InputStore
 from host.devices.device import open_device
 from host.layers import Dense, build_network
+from host.plan import make_plan
 from host.run import prepare
 from host.run_config import ConfigError, parse_config
 from host.sequential import Sequential
-from host.trainer import Trainer, make_plan
+from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.isa import SAMPLE_SHIFT_LOW, Register, SampleFormat
 from hw.numbers import Format

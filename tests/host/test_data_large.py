@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from host.config_tables import MEBIBYTE
 from host.data import Choice, open_reader, prepare_table, read_table
 from host.data.splitting import Recipe
 from host.data.stored_inputs import InputStore, StoredInputs
 from host.data.storing import store
+from host.data.tables import MEBIBYTE
 from host.fixed_point import RangeError, decode
 from host.run import prepare
 from host.run_config import read_config

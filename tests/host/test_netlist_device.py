@@ -10,9 +10,10 @@ from host import data
 from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
 from host.layers import Dense, build_network
+from host.plan import Plan, make_plan
 from host.run import prepare
 from host.run_config import read_config
-from host.trainer import EpochReport, Plan, Trainer, make_plan
+from host.trainer import EpochReport, Trainer
 from host.training.rules import SGD
 from hw.config import DeviceConfig
 from sim.compare import Every, Lockstep

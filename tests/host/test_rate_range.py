@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from host.commands.cli import app
 from host.devices.device import open_device
 from host.layers import Dense, build_network
+from host.plan import ORDER_SEED, make_plan
 from host.statistics import mean_loss
-from host.trainer import ORDER_SEED, evaluate, make_plan
+from host.trainer import evaluate
 from host.training.rate_range import FEWEST, RangeTest, RateRange, smoothed
 from host.training.rules import SGD
 from hw.isa import State

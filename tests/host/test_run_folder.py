@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.config_tables import CheckpointTable, MonitoringTable
 from host.monitoring.metrics_file import MetricsFile, read_metrics
 from host.monitoring.status import RunState, StatusFile, duration, read_status
 from host.run_config import read_config
+from host.run_tables import CheckpointTable, MonitoringTable
 from host.spiking.validation import RANGES
 from tests.host.test_cli import SMALL, call, words
 

@@ -12,12 +12,12 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from host.compiler import rule_registers
-from host.config_tables import SCHEDULES, ScheduleTable
 from host.network import Rule, dense
 from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.training.plateau import ReduceOnPlateau
 from host.training.rules import SGD
 from host.training.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
+from host.training.tables import SCHEDULES, ScheduleTable
 from hw.config import CONFIGURATIONS
 from hw.isa import Register
 

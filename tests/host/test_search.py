@@ -104,6 +104,7 @@ def test_killed_workers_are_made_good(tmp_path):
     assert len(ended(open_study(read_search(path), out))) == 6
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
 def test_a_trial_whose_worker_died_before_it_began_is_made_good(tmp_path):
     path, out = write(tmp_path, trials=2), tmp_path / "out"
     study = open_study(read_search(path), out)

@@ -25,7 +25,8 @@ from host.devices.device import DeviceError, open_device
 from host.devices.serial_device import SerialTransport, parse_place
 from host.devices.serial_ports import build_name
 from host.layers import Dense, build_network
-from host.trainer import Plan, Trainer, make_plan
+from host.plan import Plan, make_plan
+from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.build_identity import build_identity
 from hw.config import configuration

@@ -10,10 +10,11 @@ from host.commands.cli import app
 from host.compiler import CompileError
 from host.devices.device import open_device
 from host.layers import Dense, build_network
+from host.plan import make_plan
 from host.program import Mode
 from host.statistics import useful_macs
 from host.streaming import run_batches
-from host.trainer import Trainer, make_plan
+from host.trainer import Trainer
 from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
 from host.training.plateau import ReduceOnPlateau
 from host.training.rules import SGD

@@ -7,10 +7,11 @@ import pytest
 
 from host import streaming
 from host.devices.device import open_device
+from host.plan import ORDER_SEED, batch_sizes
 from host.program import Mode
 from host.statistics import Counts, mac_utilisation, useful_macs
 from host.streaming import Interruption, Run, runs
-from host.trainer import ORDER_SEED, Trainer, batch_sizes, evaluate, predict
+from host.trainer import Trainer, evaluate, predict
 from host.training.rules import SGD
 from host.training.schedule import Constant, Piecewise, StepDecay
 from hw.isa import Region, State

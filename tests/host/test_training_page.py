@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import synaptile
-from host.config_tables import SCHEDULES
 from host.run_config import parse_config
 from host.training.initialisation import INITS
+from host.training.tables import SCHEDULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 
