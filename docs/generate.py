@@ -19,7 +19,7 @@ from typing import Any
 import synaptile
 from boards.board import Board, board, names
 from boards.record import recorded
-from host.benchmarks.boards import array_rate, largest, line_rate, workload_of
+from host.benchmarks.boards import array_rate, largest, line_rate, supervised, workload_of
 from host.benchmarks.record import recorded as recorded_cycles
 from host.benchmarks.workload import Workload, shape
 from hw import isa, spiking
@@ -117,7 +117,7 @@ def boards_page() -> str:
     record = recorded()
     placed = [placement(name, record[name]) for name, _ in boards if name in record]
     cycles = recorded_cycles()
-    trained = [training(name, found, cycles) for name, found in boards]
+    trained = [training(name, board(name), cycles) for name in supervised()]
     tables = ((BOARD_COLUMNS, rows), (TRAINED_COLUMNS, trained), (PLACED_COLUMNS, placed))
     lines = BOARDS.read_text().splitlines()
     for columns, content in tables:

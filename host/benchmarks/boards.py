@@ -18,6 +18,11 @@ SMALLER_BATCHES = (4, 2, 1)
 """What only the largest network of a board is trained in."""
 
 
+def supervised() -> list[str]:
+    """Boards that train by backpropagation."""
+    return [name for name in names() if board(name).config.supervised]
+
+
 def workload_of(found: Board) -> Workload:
     """Digits in the largest batch that the board has room for, or what every board has room for."""
     for batch in BATCHES:
@@ -78,7 +83,7 @@ def on_boards(measure: Measure, peers: list[dict[str, Any]]) -> list[dict[str, A
     """Of every board its samples a second, and how many times those of the peers on digits."""
     cycles: dict[str, int] = {}
     rows = []
-    for name in names():
+    for name in supervised():
         found = board(name)
         workload = workload_of(found)
         config = found.config.name

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from boards.board import board, names
+from boards.board import board
 from host import bench
 from host.benchmarks import boards, cycles, peers, record, speed
 from host.benchmarks.report import Report
@@ -91,7 +91,7 @@ def test_samples_a_second_of_boards_by_hand():
     assert row["ratios"] == {"numpy": pytest.approx(row["compute"] / 5e5)}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", boards.supervised())
 def test_the_largest_network_of_a_board_is_one_that_runs(name):
     config = board(name).config
     most = boards.largest(config)
