@@ -1,6 +1,9 @@
 """Estimators of scikit-learn: its own checks, its own tools around them, and what they learn."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,8 +22,15 @@ NAMES = IRIS.target_names[IRIS.target]
 
 @parametrize_with_checks([SynaptileClassifier(), SynaptileRegressor()])
 def test_scikit_learns_own_checks(estimator, check):
-    # Those that skip say so: arrays of other libraries and data frames are not installed.
     check(estimator)
+
+
+def test_the_checks_that_scipy_hides_behind_a_switch():
+    """It is read when scipy is imported, so they need a process of their own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "array_api", __file__]
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
 
 
 def test_labels_come_back_as_they_were_given():
