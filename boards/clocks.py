@@ -8,6 +8,7 @@
 All frequencies are in MHz, exact.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pll:
+class Pll(ABC):
     """A phase-locked loop from a reference to the clock of a device.
 
     Parameters
@@ -86,6 +87,7 @@ class Pll:
         """Frequency of the clock."""
         return self.detector * self.feedback
 
+    @abstractmethod
     def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
         """Add the PLL to `m`; returns whether it is locked, asynchronous.
 
@@ -95,7 +97,6 @@ class Pll:
         reference: the same behind its buffer; None where the PLL stands at the pad, `at_pad`
         clock: is driven
         """
-        raise NotImplementedError
 
     at_pad: ClassVar[bool] = False
     """Whether the PLL takes the pin's place, so that nothing else can read it."""

@@ -8,6 +8,7 @@ Every region begins with address 0 and is filled part after part:
     EVENTS          lists: how many, and then the neurons
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -28,7 +29,7 @@ Write = tuple[Region, int, NDArray[np.int16]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(ABC):
     """A stretch of a region, of `words` words from `start` on; `size` is what it is made for."""
 
     name: str
@@ -43,9 +44,9 @@ class Part:
         """The first row of STATE."""
         return self.start // self.lanes
 
+    @abstractmethod
     def word_name(self, offset: int) -> str | None:
         """What the word at `offset` is; None where it is nobody's."""
-        raise NotImplementedError
 
 
 class Population(Part):
