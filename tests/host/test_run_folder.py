@@ -1,32 +1,33 @@
-"""What stands in a run's folder: configuration, metrics, status, and who may have the folder."""
+"""What stands in a run's folder: configuration, results, checkpoints; who may have the folder."""
 
 import json
 import math
 import os
-import subprocess
-import sys
-import time
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from host.monitoring.metrics_file import MetricsFile, read_metrics
-from host.monitoring.status import RunState, StatusFile, duration, read_status
+from host.monitoring.metrics_file import read_metrics
+from host.monitoring.status import RunState, StatusFile, read_status
 from host.run_config import read_config
 from host.run_tables import CheckpointTable, MonitoringTable
 from host.spiking.validation import RANGES
-from tests.host.test_cli import SMALL, call, words
+from tests.host.commands.test_cli import SMALL, call, words
 
 DENSE = SMALL + "[checkpoints]\nevery = 2\n[monitoring]\nbatches = 3\n"
 
 
+def configured(tmp_path, text):
+    path = tmp_path / "small.toml"
+    path.write_text(text)
+    return path
+
+
 @pytest.fixture
 def small(tmp_path):
-    path = tmp_path / "small.toml"
-    path.write_text(DENSE)
-    return path
+    return configured(tmp_path, DENSE)
 
 
 def trained(small, folder, *options):
@@ -53,27 +54,6 @@ def result_of(folder):
     values = json.loads((folder / "result.json").read_text())
     values.pop("seconds")
     return values
-
-
-def test_metrics_tell_every_epoch_and_every_few_batches(small, tmp_path):
-    trained(small, tmp_path / "run")
-    values = result_of(tmp_path / "run")
-    metrics = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    epochs = [event for event in metrics if event["event"] == "epoch"]
-    assert [event["epoch"] for event in epochs] == [1, 2, 3, 4]
-    assert [event["train_loss"] for event in epochs] == values["train_loss"]
-    assert [event["test_accuracy"] for event in epochs] == values["test_accuracy_per_epoch"]
-    assert metrics[0]["event"] == "start" and metrics[0]["training_batches"] == 8
-    assert metrics[-1] == {**metrics[-1], "event": "end", "state": "finished"}
-    batches = [(e["epoch"], e["batch"]) for e in metrics if e["event"] == "batches"]
-    assert batches == [(epoch, batch) for epoch in (1, 2, 3, 4) for batch in (3, 6)]
-    for event in metrics:
-        if event["event"] == "batches":
-            assert event["loss"] > 0 and 0 <= event["accuracy"] <= 1
-    with np.load(tmp_path / "run" / "weights.npz") as held:
-        least = held["layer_1"].min() / 2**12
-    (last,) = [e for e in metrics if e["event"] == "weights" and e["epoch"] == 4]
-    assert last["quantiles"]["layer_1"][0] == least
 
 
 def test_a_watched_run_computes_the_same(small, tmp_path):
@@ -118,6 +98,16 @@ def test_the_page_tells_the_usual_tables_and_every_range():
         high = "on" if usual.high == math.inf else f"{usual.high:g}"
         span = f"from {usual.low:g} on" if high == "on" else f"{usual.low:g} to {high}"
         assert f"| {usual.name} | {span} |" in page
+
+
+def test_a_folder_where_a_run_goes_on_is_left_alone(small, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    StatusFile(folder, {}).write(RunState.RUNNING, {"epoch": 1})
+    for option in ((), ("--resume",), ("--overwrite",)):
+        result = call("train", small, "--device", "golden", "--out", folder, *option)
+        assert result.exit_code == 2 and "one goes on there" in words(result)
+    assert os.listdir(folder) == ["status.json"]
 
 
 # Going on
@@ -231,117 +221,3 @@ def test_bad_tables_change_nothing(small, tmp_path, table, message):
     result = call("train", small, "--device", "golden", "--out", tmp_path / "run")
     assert result.exit_code == 2 and message in words(result)
     assert not (tmp_path / "run").exists()
-
-
-# Status
-
-
-def test_status_of_a_finished_run(small, tmp_path):
-    trained(small, tmp_path / "run")
-    result = call("status", tmp_path / "run")
-    shown = words(result)
-    assert result.exit_code == 0 and "state finished" in shown and "epoch 4 of 4" in shown
-    assert "best test accuracy" in shown and "device golden, ecp5-8x8" in shown
-    found = json.loads(call("status", tmp_path / "run", "--json").stdout)
-    curve = result_of(tmp_path / "run")["test_accuracy_per_epoch"]
-    assert found["best"] == max(curve) and found["best_epoch"] == 1 + curve.index(max(curve))
-    assert found["test_accuracy"] == curve[-1] and found["elapsed"] > 0
-
-
-def test_status_while_it_runs_and_when_it_is_dead(tmp_path):
-    program = (
-        "import sys, time\nfrom pathlib import Path\n"
-        "from host.monitoring.status import RunState, StatusFile\n"
-        "status = StatusFile(Path(sys.argv[1]), {'device': 'golden', 'configuration': 'c', "
-        "'epochs': 9})\n"
-        "status.write(RunState.RUNNING, {'epoch': 3, 'elapsed': 5.0, 'remaining': 65.0, "
-        "'train_loss': 0.25, 'best': 0.5, 'best_of': 'test loss', 'best_epoch': 2})\n"
-        "print('written', flush=True)\ntime.sleep(600)\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True)
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "written\n"
-        shown = words(call("status", tmp_path))
-        assert f"running (process {process.pid}" in shown and "epoch 3 of 9" in shown
-        assert "remaining about 1 min 5 s" in shown and "best test loss 0.5, epoch 2" in shown
-    finally:
-        process.kill()
-        process.wait()
-    shown = words(call("status", tmp_path))
-    assert "dead: process" in shown and "--resume goes on" in shown and "remaining" not in shown
-
-
-def test_another_process_of_the_same_number_is_not_the_run(tmp_path):
-    StatusFile(tmp_path, {"device": "d"}).write(RunState.RUNNING, {})
-    path = tmp_path / "status.json"
-    values = json.loads(path.read_text())
-    assert read_status(tmp_path)["state"] == RunState.RUNNING
-    path.write_text(json.dumps({**values, "process": "1"}))
-    assert read_status(tmp_path)["state"] == RunState.DEAD
-    path.write_text(json.dumps({**values, "host": "elsewhere", "pid": 1}))
-    assert read_status(tmp_path)["state"] == RunState.RUNNING
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "must be the folder of a run, and has no status.json"),
-        ("{", "is not what a run writes"),
-        ('{"state": "asleep"}', "is not what a run writes"),
-        ("[]", "is not what a run writes"),
-    ],
-)
-def test_status_of_something_else(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "status.json").write_text(text)
-    result = call("status", tmp_path)
-    assert result.exit_code == 2 and message in words(result)
-
-
-def test_a_folder_where_a_run_goes_on_is_left_alone(small, tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    StatusFile(folder, {}).write(RunState.RUNNING, {"epoch": 1})
-    for option in ((), ("--resume",), ("--overwrite",)):
-        result = call("train", small, "--device", "golden", "--out", folder, *option)
-        assert result.exit_code == 2 and "one goes on there" in words(result)
-    assert os.listdir(folder) == ["status.json"]
-
-
-# Metrics
-
-
-def test_what_a_killed_run_left_of_a_line_is_skipped(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    metrics = MetricsFile(path)
-    metrics.write("start", {"epochs": 3, "none": None})
-    metrics.write("epoch", {"epoch": 1})
-    metrics.write("epoch", {"epoch": 2})
-    with open(path, "ab") as file:
-        file.write(b'{"event": "epo')
-    assert [event["event"] for event in read_metrics(path)] == ["start", "epoch", "epoch"]
-    again = MetricsFile(path)
-    again.write("resumed", {"epoch": 1})
-    again.write("epoch", {"epoch": 2, "new": 1})
-    events = read_metrics(path)
-    assert [e.get("epoch") for e in events if e["event"] == "epoch"] == [1, 2]
-    assert events[-1]["new"] == 1 and "none" not in events[0]
-    assert read_metrics(tmp_path / "none.jsonl") == []
-
-
-def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    metrics = MetricsFile(path)
-    for epoch in range(3):
-        metrics.write("epoch", {"epoch": epoch, "time": time.time()})
-        assert len(read_metrics(path)) == epoch + 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

@@ -12,7 +12,7 @@ from host.monitoring.monitored import MonitoredDevice
 from host.program import Mode
 from host.streaming import run_batches
 from host.trainer import Trainer
-from tests.host.test_serial_device import CONFIG, iris_plan
+from tests.host.devices.test_serial_device import CONFIG, iris_plan
 
 
 def watched(device: Device) -> Device:

@@ -18,7 +18,7 @@ from host.spiking.network import Neurons
 from host.spiking.trainer import SpikingTrainer
 from hw.config import configuration
 from sim.compare import Every, Lockstep
-from tests.host.small_spiking import hybrid, pairs, plan_of, prototypes
+from tests.host.spiking.small_runs import hybrid, pairs, plan_of, prototypes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONFIG = configuration("ecp5-8-spiking")

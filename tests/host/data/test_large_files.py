@@ -20,7 +20,7 @@ from host.fixed_point import RangeError, decode
 from host.run import prepare
 from host.run_config import read_config
 from hw.numbers import Format
-from tests.host.test_cli import ROOT, call, words
+from tests.host.commands.test_cli import ROOT, call, words
 
 FMT = Format(6, 9)
 PEAK = """

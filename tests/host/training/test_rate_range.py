@@ -19,7 +19,7 @@ from host.training.rules import SGD
 from hw.isa import State
 from tests.host.small_run import CONFIG, classes_data, small_plan
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def found(plan, *, low=1e-3, high=0.5, batches=20, device="golden"):

@@ -20,8 +20,8 @@ from host.statistics import Counts
 from host.trainer import EpochReport
 from hw.isa import COUNTER_WORDS, COUNTERS, Region
 from sim.compare import differing_words, read_state
-from tests.host.run_to_kill import DENSE, SPIKING, assert_killed_runs_end_alike
-from tests.host.test_cli import call, words
+from tests.host.checkpoints.run_to_kill import DENSE, SPIKING, assert_killed_runs_end_alike
+from tests.host.commands.test_cli import call, words
 
 CLIMBING = """
 [data]

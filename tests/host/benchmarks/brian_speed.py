@@ -1,6 +1,6 @@
 """What Brian2 makes of stdp_literal's network on one core of this machine, in samples a second.
 
-    python -m tests.host.brian_speed [--samples 200] [--target cython]
+    python -m tests.host.benchmarks.brian_speed [--samples 200] [--target cython]
 
 64 inputs that fire at regular intervals by their pixels' rates, 100 neurons with leak, threshold,
 its adaptation and inhibition, additive pair STDP with accumulating traces on 6,400 synapses, 100

@@ -12,8 +12,8 @@ from host.data.spike_file import read_recording
 from host.devices.device import open_device
 from host.run import prepare, train
 from host.run_config import read_config
-from tests.host.data_files import SPECIES, write_all
-from tests.host.test_cli import ROOT
+from tests.host.commands.test_cli import ROOT
+from tests.host.data.small_files import SPECIES, write_all
 
 TEXT = (ROOT / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

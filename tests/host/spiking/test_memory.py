@@ -14,7 +14,7 @@ from hw.config import configuration, region_words
 from hw.isa import INSTRUCTION_WORDS, Instruction, Opcode, Region
 from hw.numbers import Format
 from hw.spiking import NeuronParameter, Variable
-from tests.host.small_spiking import CONFIG, cerebellum, hybrid, pairs, prototypes
+from tests.host.spiking.small_runs import CONFIG, cerebellum, hybrid, pairs, prototypes
 
 NETWORKS = {"prototypes": prototypes, "pairs": pairs, "cerebellum": cerebellum, "hybrid": hybrid}
 

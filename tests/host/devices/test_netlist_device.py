@@ -20,7 +20,7 @@ from sim.compare import Every, Lockstep
 
 pytestmark = [pytest.mark.simulator, pytest.mark.toolchain, pytest.mark.long]
 
-IRIS = Path(__file__).resolve().parents[2] / "examples" / "iris_small.toml"
+IRIS = Path(__file__).resolve().parents[3] / "examples" / "iris_small.toml"
 
 BOARDS = [
     "icebreaker",

@@ -32,7 +32,7 @@ from hw.build_identity import build_identity
 from hw.config import configuration
 from hw.isa import Region
 from sim.compare import read_state
-from tests.host.line import simulated_line
+from tests.host.devices.line import simulated_line
 
 CONFIG = configuration("up5k-4x2")
 
@@ -95,7 +95,7 @@ def test_a_bad_line_changes_no_bit():
 
 INTERRUPTED = """
     import sys, time
-    from tests.host.test_serial_device import CONFIG, iris_plan, open_device
+    from tests.host.devices.test_serial_device import CONFIG, iris_plan, open_device
     from host.devices.framing import encode_request
     from host.program import Mode
     from host.trainer import Trainer
@@ -119,7 +119,7 @@ INTERRUPTED = """
 def test_a_killed_host_leaves_a_device_that_the_next_can_use():
     with simulated_line(CONFIG, seed=3) as line:
         command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), f"serial:{line.port}"]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as host:
             assert host.stdout is not None and host.stdout.readline() == b"running\n"
             host.send_signal(signal.SIGKILL)

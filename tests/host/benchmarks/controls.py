@@ -1,10 +1,10 @@
 """What the parts of the spiking examples are worth: the same runs with one part taken away.
 
-    python -m tests.host.controls [EXAMPLE ...] [--seeds 5] [--device sim] [--out FILE]
+    python -m tests.host.benchmarks.controls [EXAMPLE ...] [--seeds 5] [--device sim] [--out FILE]
 
-Figures are test accuracies in percent, as of `tests.host.accuracy`, and where an example is
-evaluated more often the curve of its means. No test: it takes an hour. The simulated device, which
-is the quicker one here, has the golden model's bits.
+Figures are test accuracies in percent, as of the module `accuracy` beside this one, and where an
+example is evaluated more often the curve of its means. No test: it takes an hour. The simulated
+device, which is the quicker one here, has the golden model's bits.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 from host.run import prepare
 from host.run_config import parse_config
-from tests.host.accuracy import EXAMPLES, carry_out
+from tests.host.benchmarks.accuracy import EXAMPLES, carry_out
 
 Tables = dict[str, Any]
 

@@ -17,7 +17,7 @@ from host.run_config import read_config
 from host.search.space import read_search
 from host.search.trials import UNFIT, ended, open_study, work, worth
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "sweeps"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "sweeps"
 
 RUN = """
 [data]

@@ -29,7 +29,7 @@ from hw.isa import (
 )
 from sim.compare import differing_words, read_state
 from sim.rtl.simulation import Simulation
-from tests.host.test_serial_device import iris_plan
+from tests.host.devices.test_serial_device import iris_plan
 
 CONFIG = configuration("up5k-4x2")
 KINDS = ("damaged", "lost", "doubled", "made up")

@@ -23,7 +23,7 @@ from hw.isa import Region
 from hw.numbers import Format
 from hw.spiking import Variable
 from sim.compare import Lockstep
-from tests.host.small_spiking import (
+from tests.host.spiking.small_runs import (
     CONFIG,
     LATENCY,
     cerebellum,

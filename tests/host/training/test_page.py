@@ -10,7 +10,7 @@ from host.run_config import parse_config
 from host.training.initialisation import INITS
 from host.training.tables import SCHEDULES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 def blocks(language):

@@ -10,7 +10,9 @@ from host.spiking.trainer import SpikingTrainer
 from host.training.stopping import EarlyStopping
 from hw.isa import Region
 from sim.compare import differing_words, read_state
-from tests.host.small_spiking import (
+from tests.host.commands.test_cli import call, words
+from tests.host.commands.test_spiking_cli import CEREBELLUM, SMALL
+from tests.host.spiking.small_runs import (
     CONFIG,
     cerebellum,
     digits,
@@ -19,8 +21,6 @@ from tests.host.small_spiking import (
     prototypes,
     trained,
 )
-from tests.host.test_cli import call, words
-from tests.host.test_spiking_cli import CEREBELLUM, SMALL
 
 VALIDATION = tuple(each[200:260] for each in digits(260)[0])
 

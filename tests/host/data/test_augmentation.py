@@ -19,8 +19,8 @@ from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.isa import SAMPLE_SHIFT_LOW, Register, SampleFormat
 from hw.numbers import Format
+from tests.host.commands.test_cli import call
 from tests.host.small_run import CONFIG
-from tests.host.test_cli import call
 
 SHAPE = (4, 5, 2)
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 from host.commands.terminal import BAD, DIFFERENT
 from host.run import prepare
 from host.run_config import parse_config, read_config
-from tests.host.test_cli import Faulty, call, devices, words
+from tests.host.commands.test_cli import Faulty, call, devices, words
 
 __all__ = ["devices"]
 

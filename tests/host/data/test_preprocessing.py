@@ -11,7 +11,7 @@ from host.data.indicators import DAY, feature
 from host.data.preprocessing import Preprocessing, preprocess
 from host.run import prepare
 from host.run_config import ConfigError, parse_config
-from tests.host.test_cli import ROOT, call, words
+from tests.host.commands.test_cli import ROOT, call, words
 
 COLUMNS = ("price", "volume", "timestamp")
 FEATURES = (

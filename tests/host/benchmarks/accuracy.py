@@ -1,6 +1,6 @@
 """Accuracy of the examples over five splits, dense ones beside float32 PyTorch.
 
-    python -m tests.host.accuracy [EXAMPLE ...] [--seeds 5] [--epochs N] [--out FILE]
+    python -m tests.host.benchmarks.accuracy [EXAMPLE ...] [--seeds 5] [--epochs N] [--out FILE]
 
 PyTorch starts from the same words of weights, walks the same samples in the same order, with the
 same rule and schedule. Figures are test accuracies in percent (mean of the last epochs, then the
@@ -25,7 +25,7 @@ from host.run import prepare, train
 from host.run_config import read_config
 from hw.isa import Activation, Loss
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES = (
     *("digits", "digits_deep", "breast_cancer", "iris", "wine", "sums", "digits_mse"),
     "three_factor_digits",

@@ -25,8 +25,8 @@ from host.data.spike_file import read_recording
 from host.data.storing import store
 from host.spiking.network import Encoding
 from hw.numbers import Format
-from tests.host.data_files import SPECIES, X, Y, idx, recording, write_all
-from tests.host.test_cli import call, words
+from tests.host.commands.test_cli import call, words
+from tests.host.data.small_files import SPECIES, X, Y, idx, recording, write_all
 
 LEVEL = Encoding(kind="level", steps=20)
 NETWORK = """

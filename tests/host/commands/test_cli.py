@@ -16,7 +16,7 @@ from host.commands.terminal import BAD, DIFFERENT, INTERRUPTED
 from host.devices.device import DeviceError, open_device
 from hw.isa import Region
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = """
 [data]
 name = "iris"

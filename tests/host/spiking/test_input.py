@@ -16,7 +16,7 @@ from host.spiking.samples import encode_samples
 from host.spiking.spike_events import sample_of_events
 from hw.isa import Register
 from hw.numbers import Format
-from tests.host.small_spiking import plan_of, prototypes
+from tests.host.spiking.small_runs import plan_of, prototypes
 
 LEVEL = Encoding(kind="level", steps=4, dt=0.5)
 
@@ -155,7 +155,7 @@ def test_wrong_events(neurons, times, message):
         events([0], [0.0], encoding=Encoding())
 
 
-TABLES = tomllib.loads((Path(__file__).parents[2] / "examples" / "stdp_literal.toml").read_text())
+TABLES = tomllib.loads((Path(__file__).parents[3] / "examples" / "stdp_literal.toml").read_text())
 
 
 def changed(place, value):
