@@ -106,6 +106,7 @@ class CurveUnit(wiring.Component):
     ----------
     lanes: lanes of a cycle
     family: of the multipliers
+    blocks: whether slopes come from the family's multiplier blocks, or from cells
     surrogate: whether outputs may be slopes themselves
 
     Members
@@ -121,13 +122,16 @@ class CurveUnit(wiring.Component):
 
     LATENCY = 8
 
-    def __init__(self, *, lanes: int, family: Family, surrogate: bool = False) -> None:
+    def __init__(
+        self, *, lanes: int, family: Family, blocks: bool = True, surrogate: bool = False
+    ) -> None:
         if Multiplier.LATENCY != 3:
             raise ValueError(
                 f"the curve unit's stages need a multiplier latency of 3, not {Multiplier.LATENCY}"
             )
         self.lanes = lanes
         self.family: Family = family
+        self.blocks = blocks
         self.has_surrogate = surrogate
         super().__init__(
             {
@@ -212,7 +216,10 @@ class CurveUnit(wiring.Component):
         one = Cat(Const(0, 8), Const(1, 8) << self.fraction[:3])
         other = Mux(self._there, 2, Mux(self.tanh, y, one - y))[: WORD_BITS + 1].as_signed()
         multiplier = Multiplier(
-            a_width=WORD_BITS, b_width=WORD_BITS + 1, family=self.family, fabric=True
+            a_width=WORD_BITS,
+            b_width=WORD_BITS + 1,
+            family=self.family,
+            fabric=not self.blocks,
         )
         m.submodules[f"slope_multiplier_{lane}"] = multiplier
         m.d.comb += [
@@ -302,6 +309,7 @@ class ActivationUnit(wiring.Component):
     lanes: lanes of a cycle
     sigmoid: whether there are curves; without, SIGMOID and TANH do nothing
     family: of the multipliers by slopes, as for Multiplier
+    slope_blocks: whether slopes come from multiplier blocks too, or from cells
     surrogate: whether SURROGATE gates; without, it does nothing. Needs `sigmoid`
 
     Members
@@ -318,7 +326,13 @@ class ActivationUnit(wiring.Component):
     """
 
     def __init__(
-        self, *, lanes: int, sigmoid: bool, family: Family, surrogate: bool = False
+        self,
+        *,
+        lanes: int,
+        sigmoid: bool,
+        family: Family,
+        slope_blocks: bool = True,
+        surrogate: bool = False,
     ) -> None:
         if surrogate and not sigmoid:
             raise ValueError(
@@ -328,6 +342,7 @@ class ActivationUnit(wiring.Component):
         self.sigmoid = sigmoid
         self.surrogate = surrogate
         self.family: Family = family
+        self.slope_blocks = slope_blocks
         self.LATENCY = self.latency(sigmoid=sigmoid)
         outputs = {"outputs": In(ArrayLayout(signed(WORD_BITS), lanes))} if sigmoid else {}
         super().__init__(
@@ -378,7 +393,10 @@ class ActivationUnit(wiring.Component):
     def _connect_curves(self, m: Module, rectifier: Rectifier, platform: object) -> None:
         """Values through the curve unit to the rectifier, and beside it to the slopes."""
         m.submodules.curve = curve = CurveUnit(
-            lanes=self.lanes, family=self.family, surrogate=self.surrogate
+            lanes=self.lanes,
+            family=self.family,
+            blocks=self.slope_blocks,
+            surrogate=self.surrogate,
         )
         tanh = self.activation == Activation.TANH
         curved = tanh | (self.activation == Activation.SIGMOID)

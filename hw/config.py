@@ -53,6 +53,8 @@ class DeviceConfig:
         need more multipliers a lane (1: three, 3: one)
     epilogue_interval: cycles that the epilogue takes for a column of L accumulators, 1, 2
         or 4; its area is about inverse to it
+    slope_blocks: whether the slopes of sigmoid and tanh come from multiplier blocks, one for every
+        lane that the epilogue works on; otherwise from some 550 cells each
     serial: whether results leave the array one by one, through a single lane of each unit behind
         it, and units take turns at the memories: half the cells, and a fraction of the speed;
         without a supervised half, whether the spiking half is a processor, a synapse at a time
@@ -83,6 +85,7 @@ class DeviceConfig:
     rate_width: int = 16
     update_interval: Literal[1, 3] = 1
     epilogue_interval: int = 1
+    slope_blocks: bool = True
     serial: bool = False
     frame_payload: int = 512
     supervised: bool = True
@@ -280,6 +283,7 @@ CONFIGURATIONS = {
             program_length=128,
             update_interval=3,
             epilogue_interval=4,
+            slope_blocks=False,
         ),
         DeviceConfig(
             name="ecp5-4x2",

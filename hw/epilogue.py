@@ -262,6 +262,7 @@ class Epilogue(wiring.Component):
             lanes=self.portion,
             sigmoid=self.config.sigmoid,
             family=self.config.family,
+            slope_blocks=self.config.slope_blocks,
             surrogate=self.config.spiking,
         )
         start = 1 + self.GATE_OFFSET
