@@ -7,8 +7,9 @@
 ReLU and leaky ReLU look at a sign: that of the value going forward, that of the stored output going
 backward. Sigmoid and tanh read one table of half a sigmoid going forward; going backward they take
 the slope from the stored output, y (1 - y) or 1 - y**2. Where neurons spike, with `surrogate`, what
-is stored is the slope itself. Without `sigmoid` only the rectifier is there, and values go straight
-to it.
+is stored is the slope itself. With `dropout` the multipliers by slopes scale values going forward,
+those that are bent by a factor of their own. Without `sigmoid` only the rectifier is there, and
+values go straight to it.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -21,7 +22,7 @@ from hw.activity import entered, stage, while_active
 from hw.config import Family
 from hw.isa import FIELDS, Activation
 from hw.multiplier import Multiplier
-from hw.numbers import GRADIENT_BITS, WORD_BITS
+from hw.numbers import DROPOUT_BITS, GRADIENT_BITS, WORD_BITS
 from hw.tables import SIGMOID
 
 FIELD_BITS = {field.name: field.width for field in FIELDS}
@@ -301,8 +302,12 @@ def _shifted_word(value: Value, enable: Value, amount: Value, bits: tuple[int, .
     return Cat(word[: WORD_BITS + 1], value[WORD_BITS + 1 :]).as_signed()
 
 
+_Bending = tuple[list[Value], list[Value], list[Value]]
+"""The rectifier's `zero`, `leak` and `leak_shift`, from the entrance to where it has them."""
+
+
 class ActivationUnit(wiring.Component):
-    """sim.golden.units.activate and gate, `lanes` a cycle, LATENCY cycles for either.
+    """sim.golden.units.activate, scaled and gate, `lanes` a cycle, LATENCY cycles for each.
 
     Parameters
     ----------
@@ -311,10 +316,13 @@ class ActivationUnit(wiring.Component):
     family: of the multipliers by slopes, as for Multiplier
     slope_blocks: whether slopes come from multiplier blocks too, or from cells
     surrogate: whether SURROGATE gates; without, it does nothing. Needs `sigmoid`
+    dropout: whether there are `scale` and `rate`. Needs `sigmoid`
 
     Members
     -------
     backward: In, gate and do not activate
+    scale: In, unless backward, multiply what is activated by 1 - `rate` / 2**DROPOUT_BITS
+    rate: In
     activation, fraction, leak_shift: In, as in the instruction
     values: In, 16-bit words, or gradients of GRADIENT_BITS that LINEAR lets pass
     outputs: In, stored outputs; only there with `sigmoid`
@@ -322,7 +330,7 @@ class ActivationUnit(wiring.Component):
     results: Out
     saturated: Out, lanes whose gating saturated
 
-    Raises ValueError for `surrogate` without `sigmoid`.
+    Raises ValueError for `surrogate` or `dropout` without `sigmoid`.
     """
 
     def __init__(
@@ -333,21 +341,27 @@ class ActivationUnit(wiring.Component):
         family: Family,
         slope_blocks: bool = True,
         surrogate: bool = False,
+        dropout: bool = False,
     ) -> None:
         if surrogate and not sigmoid:
             raise ValueError(
                 "sigmoid must be on where surrogate gradients are, which take its multipliers"
             )
+        if dropout and not sigmoid:
+            raise ValueError("sigmoid must be on where dropout is, which takes its multipliers")
         self.lanes = lanes
         self.sigmoid = sigmoid
         self.surrogate = surrogate
+        self.dropout = dropout
         self.family: Family = family
         self.slope_blocks = slope_blocks
         self.LATENCY = self.latency(sigmoid=sigmoid)
         outputs = {"outputs": In(ArrayLayout(signed(WORD_BITS), lanes))} if sigmoid else {}
+        scale = {"scale": In(1), "rate": In(DROPOUT_BITS)} if dropout else {}
         super().__init__(
             {
                 "backward": In(1),
+                **scale,
                 "activation": In(Shape.cast(Activation)),
                 "fraction": In(FIELD_BITS["fraction"]),
                 "leak_shift": In(FIELD_BITS["leak_shift"]),
@@ -374,14 +388,19 @@ class ActivationUnit(wiring.Component):
         zero, leak = (self.activation == kind for kind in (Activation.RELU, Activation.LEAKY_RELU))
         negative = Cat(self.values[lane] < 0 for lane in range(self.lanes))
         bend = Mux(self.backward, ~self.positive, negative)
+        bending = (
+            pipeline(m, zero, delay, "zero", cycle=0),
+            pipeline(m, leak, delay, "leak", cycle=0),
+            pipeline(m, self.leak_shift, delay, "leak_shift", cycle=0),
+        )
         m.d.comb += [
-            rectifier.zero.eq(pipeline(m, zero, delay, "zero", cycle=0)[-1]),
-            rectifier.leak.eq(pipeline(m, leak, delay, "leak", cycle=0)[-1]),
-            rectifier.leak_shift.eq(pipeline(m, self.leak_shift, delay, "leak_shift", cycle=0)[-1]),
+            rectifier.zero.eq(bending[0][-1]),
+            rectifier.leak.eq(bending[1][-1]),
+            rectifier.leak_shift.eq(bending[2][-1]),
             rectifier.bend.eq(pipeline(m, bend, delay, "bend", cycle=0)[-1]),
         ]
         if self.sigmoid:
-            self._connect_curves(m, rectifier, platform)
+            self._connect_curves(m, rectifier, bending, platform)
         else:
             for lane in range(self.lanes):
                 m.d.comb += [
@@ -390,7 +409,9 @@ class ActivationUnit(wiring.Component):
                 ]
         return m
 
-    def _connect_curves(self, m: Module, rectifier: Rectifier, platform: object) -> None:
+    def _connect_curves(
+        self, m: Module, rectifier: Rectifier, bending: _Bending, platform: object
+    ) -> None:
         """Values through the curve unit to the rectifier, and beside it to the slopes."""
         m.submodules.curve = curve = CurveUnit(
             lanes=self.lanes,
@@ -411,7 +432,12 @@ class ActivationUnit(wiring.Component):
             curve.tanh.eq(tanh),
             curve.fraction.eq(self.fraction),
         ]
-        gating = pipeline(m, sloped & self.backward, self.LATENCY - 1, "gate", cycle=0)
+        multiplied = sloped & self.backward
+        scaled, factor, bent = Const(0, 1), Const(0), Const(0)
+        if self.dropout:
+            multiplied |= self.scale & ~self.backward
+            scaled, factor, bent = self._factors(m, bending)
+        gating = pipeline(m, multiplied, self.LATENCY - 1, "gate", cycle=0)
         gate, last = gating[-1], self.LATENCY - 1
         products = Module()
         m.submodules.products = while_active(
@@ -428,6 +454,9 @@ class ActivationUnit(wiring.Component):
                 multiplier.a.eq(curve.results[lane][:WORD_BITS].as_signed()),
                 multiplier.b.eq(curve.slopes[lane]),
             ]
+            if self.dropout:
+                whole = Mux(rectifier.bend[lane], bent, factor)
+                m.d.comb += multiplier.b.eq(Mux(scaled, whole, curve.slopes[lane]))
             rounding = (multiplier.product + (UNIT >> 1)) >> (WORD_BITS - 1)
             rounding = registered(products, rounding, f"rounding_{lane}")
             rectified = CurveUnit.LATENCY + Rectifier.LATENCY
@@ -439,3 +468,17 @@ class ActivationUnit(wiring.Component):
             result = registered(m, Mux(gate, gated, passed), f"result_{lane}", cycle=last)
             saturated = registered(m, gate & exceeds, f"saturated_{lane}", cycle=last)
             m.d.comb += [self.results[lane].eq(result), self.saturated[lane].eq(saturated)]
+
+    def _factors(self, m: Module, bending: _Bending) -> tuple[Value, Value, Value]:
+        """Whether values are scaled, by what, and those that the rectifier bends; as they reach it.
+
+        In u1.15. What leaks is scaled by the upper bits of the factor, which spares a product.
+        """
+        ready, (zero, leak, leak_shift) = CurveUnit.LATENCY, bending
+        scaled = pipeline(m, self.scale & ~self.backward, ready, "scaled", cycle=0)[-1]
+        rate = pipeline(m, self.rate, ready - 2, "rate", cycle=0)[-1]
+        whole = Cat(Const(0, WORD_BITS - 1 - DROPOUT_BITS), (1 << DROPOUT_BITS) - rate)[:WORD_BITS]
+        whole = registered(m, whole, "whole", cycle=ready - 2)
+        bent = Mux(zero[-2], 0, Mux(leak[-2], whole >> leak_shift[-2], whole))
+        factor = registered(m, whole, "factor", cycle=ready - 1)
+        return scaled, factor, registered(m, bent, "bent", cycle=ready - 1)

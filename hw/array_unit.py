@@ -10,7 +10,7 @@
 Nothing here waits: the walk spaces its tiles so that all that follows keeps up.
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal, ValueLike
+from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,10 +19,11 @@ from hw.epilogue import Epilogue
 from hw.instruction import INSTRUCTION
 from hw.isa import WEIGHT_STATISTICS, Destination, Opcode, Region, Source
 from hw.mac_array import MacArray
+from hw.numbers import DROPOUT_BITS
 from hw.statistics import ReportSignature, amount_bits
 from hw.tile_memory import TileMemory, TileRead, TileWrite
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
-from hw.update_unit import UpdateUnit, shared_lfsrs
+from hw.update_unit import UpdateUnit
 
 UPDATE_PORTS = (
     *("factor", "rate", "rate_shift", "decay", "decay_shift"),
@@ -96,7 +97,8 @@ class ArrayUnit(wiring.Component):
             interval=config.epilogue_interval,
         )
         self._update = UpdateUnit(config=config, read_latency=self._read_latency)
-        self._update_ports = (*UPDATE_PORTS, *(shared_lfsrs(config) if config.spiking else ()))
+        shared = ("lfsr_step", "lfsr_states") if config.spiking else ()
+        self._update_ports = (*UPDATE_PORTS, *shared)
         tiles = region_tiles(config)
         members = {
             "instruction": In(INSTRUCTION),
@@ -218,6 +220,15 @@ class ArrayUnit(wiring.Component):
                 gate.index.eq(gate_row),
                 gate.column.eq(0),
             ]
+        if self.config.dropout:
+            drawing = there & context.drop & (context.opcode == Opcode.FORWARD)
+            self._draw(m, epilogue, delayed(m, drawing, Epilogue.GATE_OFFSET))
+            rate = delayed(m, gate_tile, self._read_latency)
+            m.d.comb += [
+                epilogue.drop.eq(context.drop),
+                epilogue.scale.eq(context.scale),
+                epilogue.rate.eq(rate[:DROPOUT_BITS]),
+            ]
         tag = Signal(self._tag)
         block_column = context.block * self.config.batch_lanes + column
         m.d.comb += [
@@ -242,6 +253,16 @@ class ArrayUnit(wiring.Component):
                 epilogue.accumulators[lane].eq(mac_array.o_column[lane]),
                 epilogue.gate[lane].eq(gate.data[lane]),
             ]
+
+    def _draw(self, m: Module, epilogue: Epilogue, drawing: Value) -> None:
+        """A random number for each lane of a column that may be dropped, from the update's LFSRs.
+
+        So a FORWARD with dropout and a GRADIENT must not be open together.
+        """
+        m.d.comb += self._update.lfsr_leap.eq(drawing)
+        for lane in range(self.config.lanes):
+            state = self._update.lfsr_states[lane]
+            m.d.comb += epilogue.random[lane].eq(state[:DROPOUT_BITS])
 
     def _write_words(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
         """Words of FORWARD and BACKWARD, a row of a tile each."""

@@ -47,6 +47,8 @@ class DeviceConfig:
     max_outputs: widest layer that the loss unit takes
     momentum: whether there is a MOMENTUM memory; without it beta must be 0
     sigmoid: whether there is a sigmoid and tanh table
+    dropout: whether FORWARD can drop outputs at random, or scale them by what is not dropped; it
+        takes the multipliers of `sigmoid`
     cross_entropy: whether the loss unit can do softmax cross-entropy; on unless serial
     rate_width: significant bits of the mantissa of a rate, 8 to 16
     update_interval: cycles that the update unit takes for a vector of L weights; fewer than 3
@@ -82,6 +84,7 @@ class DeviceConfig:
     momentum: bool = True
     sigmoid: bool = True
     cross_entropy: bool = True
+    dropout: bool = False
     rate_width: int = 16
     update_interval: Literal[1, 3] = 1
     epilogue_interval: int = 1
@@ -136,6 +139,7 @@ class DeviceConfig:
         elif self.supervised:
             checks.append(("cross_entropy", self.cross_entropy, "on unless the device is serial"))
         checks += self._spiking_checks()
+        checks.append(("dropout", self.sigmoid or not self.dropout, "off without sigmoid"))
         for name, holds, expected in checks:
             if not holds:
                 raise ValueError(
@@ -209,6 +213,7 @@ OPTIONS = {
     "momentum": "momentum",
     "sigmoid": "sigmoid and tanh",
     "cross_entropy": "the softmax cross-entropy loss",
+    "dropout": "dropout",
 }
 """Features that a configuration may leave out, by the name of their flag."""
 
@@ -267,6 +272,7 @@ CONFIGURATIONS = {
             output_tiles=64,
             delta_tiles=256,
             program_length=128,
+            dropout=True,
         ),
         DeviceConfig(
             name="ecp5-16x8",
@@ -281,6 +287,7 @@ CONFIGURATIONS = {
             output_tiles=64,
             delta_tiles=128,
             program_length=128,
+            dropout=True,
             update_interval=3,
             epilogue_interval=4,
             slope_blocks=False,
@@ -318,6 +325,7 @@ CONFIGURATIONS = {
             output_tiles=128,
             delta_tiles=256,
             program_length=128,
+            dropout=True,
             update_interval=3,
             epilogue_interval=2,
         ),
@@ -334,6 +342,7 @@ CONFIGURATIONS = {
             output_tiles=64,
             delta_tiles=128,
             program_length=128,
+            dropout=True,
             epilogue_interval=2,
         ),
         DeviceConfig(
@@ -369,6 +378,7 @@ CONFIGURATIONS = {
             output_tiles=128,
             delta_tiles=256,
             program_length=128,
+            dropout=True,
             update_interval=3,
             epilogue_interval=2,
         ),
@@ -385,6 +395,7 @@ CONFIGURATIONS = {
             output_tiles=64,
             delta_tiles=256,
             program_length=128,
+            dropout=True,
             state_rows=1024,
             event_words=2048,
             expansion_inputs=128,

@@ -2,7 +2,8 @@
 
     accumulators --> serialise --> Narrower --> ActivationUnit --> collect --> words | gradients
                                    shift,            ^                |
-    gate ----------> serialise ----round,------------+                +------> saturations
+    gate ----------> serialise ----round,------------+         ^      +------> saturations
+    random, rate --> dropped? ---------------------------------+
     tag, mask ---------------------saturate-----------------------------------> tag, mask
 
 A column is L accumulators. A part with few cells takes it in `interval` portions of L / interval
@@ -20,7 +21,7 @@ from hw.activation import FIELD_BITS, ActivationUnit, limit, pipeline, registere
 from hw.activity import entered, stage, with_domains
 from hw.config import DeviceConfig
 from hw.isa import Activation, Opcode
-from hw.numbers import GRADIENT_BITS, WORD_BITS
+from hw.numbers import DROPOUT_BITS, GRADIENT_BITS, WORD_BITS
 
 
 class Narrower(wiring.Component):
@@ -104,8 +105,9 @@ class Epilogue(wiring.Component):
 
     FORWARD words = activate(narrow(accumulators)), BACKWARD words = gate(narrow(accumulators),
     gate), GRADIENT gradients = narrow(accumulators, GRADIENT_BITS), to the bit as in
-    sim.golden.units. A column may come every `interval` cycles; nothing holds it back. Its result
-    comes LATENCY cycles later, whichever its opcode.
+    sim.golden.units. With dropout the words of FORWARD may be units.scaled, and then units.dropped,
+    and those of BACKWARD be 0 where the gate is. A column may come every `interval` cycles; nothing
+    holds it back. Its result comes LATENCY cycles later, whichever its opcode.
 
     Parameters
     ----------
@@ -124,6 +126,10 @@ class Epilogue(wiring.Component):
     accumulators: In
     tag: In, delivered unchanged
     gate: In, stored outputs, GATE_OFFSET cycles after their column
+    drop, scale: In, as in DropoutFlag; GRADIENT heeds neither
+    rate, random: In, the rate of dropout and a random number for each lane, likewise GATE_OFFSET
+        cycles after their column; a lane is dropped where its number is below the rate. Like `drop`
+        and `scale`, only there with dropout
     o_valid, o_mask, o_tag: Out, as they came
     words: Out, results of FORWARD and BACKWARD
     gradients: Out, results of GRADIENT
@@ -158,6 +164,12 @@ class Epilogue(wiring.Component):
         activation_latency = ActivationUnit.latency(sigmoid=config.sigmoid)
         self._collect = 1 + Narrower.LATENCY + activation_latency
         self.LATENCY = self._collect + interval
+        dropout = {
+            "drop": In(1),
+            "scale": In(1),
+            "rate": In(DROPOUT_BITS),
+            "random": In(ArrayLayout(DROPOUT_BITS, config.lanes)),
+        }
         super().__init__(
             {
                 "valid": In(1),
@@ -170,6 +182,7 @@ class Epilogue(wiring.Component):
                 "accumulators": In(ArrayLayout(signed(config.accumulator_width), config.lanes)),
                 "tag": In(tag_width),
                 "gate": In(ArrayLayout(signed(WORD_BITS), config.lanes)),
+                **(dropout if config.dropout else {}),
                 "o_valid": Out(1),
                 "o_mask": Out(config.lanes),
                 "o_tag": Out(tag_width),
@@ -195,7 +208,10 @@ class Epilogue(wiring.Component):
             m, narrower.saturated, unit.LATENCY, "narrower_saturated", cycle=1 + Narrower.LATENCY
         )[-1]
         saturated = [a + b for a, b in zip(narrowed, unit.saturated, strict=True)]
-        self._collected(m, [unit.results[lane] for lane in range(self.portion)])
+        results = [unit.results[lane] for lane in range(self.portion)]
+        if self.config.dropout:
+            results = self._dropped(m, unit, results)
+        self._collected(m, results)
         self._leave(m, saturated)
         # A column is in a stage for as many cycles as it has portions.
         moving = {
@@ -264,6 +280,7 @@ class Epilogue(wiring.Component):
             family=self.config.family,
             slope_blocks=self.config.slope_blocks,
             surrogate=self.config.spiking,
+            dropout=self.config.dropout,
         )
         start = 1 + self.GATE_OFFSET
         activation = Mux(self.opcode == Opcode.GRADIENT, Activation.LINEAR, self.activation)
@@ -286,7 +303,38 @@ class Epilogue(wiring.Component):
             outputs = self._serialised(m, words, self.GATE_OFFSET, "gate_word")
             for lane, word in enumerate(outputs):
                 m.d.comb += unit.outputs[lane].eq(word)
+        if self.config.dropout:
+            scale = self.scale & (self.opcode == Opcode.FORWARD)
+            rate = self._accompanied(m, self.rate, start, "rate", since=self.GATE_OFFSET)
+            m.d.comb += [
+                unit.scale.eq(self._accompanied(m, scale, start, "scale")),
+                unit.rate.eq(rate),
+            ]
         return unit
+
+    def _dropped(self, m: Module, unit: ActivationUnit, results: list[Value]) -> list[Value]:
+        """The results, 0 in lanes that are dropped, and -1 for what else could be taken for that.
+
+        A stored 0 stops a delta of ReLU and sigmoid anyhow.
+        """
+        backward = self.opcode == Opcode.BACKWARD
+        drop = self.drop & (backward | (self.opcode == Opcode.FORWARD))
+        kept = drop & ~backward
+        kept &= (self.activation != Activation.RELU) & (self.activation != Activation.SIGMOID)
+        kept = self._accompanied(m, kept, self._collect, "kept")
+        drop = self._accompanied(m, drop, self.GATE_OFFSET, "drop")
+        backward = self._accompanied(m, backward, self.GATE_OFFSET, "gated")
+        absent = [
+            drop & Mux(backward, self.gate[lane] == 0, self.random[lane] < self.rate)
+            for lane in range(self.config.lanes)
+        ]
+        absent = Cat(self._serialised(m, absent, self.GATE_OFFSET, "absent"))
+        absent = pipeline(m, absent, unit.LATENCY, "absent_late", cycle=1 + self.GATE_OFFSET)[-1]
+        words = []
+        for lane, result in enumerate(results):
+            mark = kept & (result[:WORD_BITS] == 0)
+            words.append(Mux(absent[lane], 0, result | mark.replicate(GRADIENT_BITS)))
+        return words
 
     def _collected(self, m: Module, results: Sequence[Value]) -> None:
         """The last `interval` cycles: portions enter at the top and move down."""

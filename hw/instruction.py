@@ -29,6 +29,6 @@ def used_bits(config: DeviceConfig) -> dict[str, int]:
     if config.spiking:
         length = WORD_BITS
     tile = (max(config.state_rows, *region_tiles(config).values()) - 1).bit_length()
-    flags = {} if config.spiking else {"flags": 0}
+    flags = {} if config.spiking else {"flags": 2 if config.dropout else 0}
     narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
     return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}

@@ -5,7 +5,7 @@ what stands here.
 """
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 VERSION = 2
 
@@ -106,6 +106,17 @@ class Destination(IntEnum):
     OUTPUT = 1
 
 
+class DropoutFlag(IntFlag):
+    """Flags of FORWARD and BACKWARD, where there is dropout; the rate is `gate` / 256."""
+
+    DROP = 1
+    """FORWARD: a word is 0 where its lane's random byte is below `gate`, and one that is kept is
+    not, but for ReLU and sigmoid: an LSB below 0 instead. BACKWARD: a delta is 0 where its word in
+    ACTIVATION is."""
+    SCALE = 2
+    """FORWARD: words are multiplied by 1 - `gate` / 256."""
+
+
 @dataclass(frozen=True)
 class Field:
     """A bit field of an instruction: `width` bits from bit `low` of word `word`."""
@@ -134,7 +145,8 @@ FIELDS = (
           "rows of STATE from a word of a vector to the next"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
-    Field("flags", 2, 6, 10, "of a command of the spiking half; bit v for variable v in RESET"),
+    Field("flags", 2, 6, 10, "DropoutFlag; of a command of the spiking half; bit v for variable v "
+          "in RESET"),
     Field("rows", 3, 0, 16, "valid length of the L axis; classes in LOSS; where LOOP jumps"),
     Field("columns", 4, 0, 16, "valid length of the B axis; samples in ACQUIRE and LOSS"),
     Field("depth", 5, 0, 16, "length of the dot products"),
@@ -148,7 +160,7 @@ FIELDS = (
     Field("dest_outer", 13, 0, 16, "its tiles from one B-axis tile to the next"),
     Field("dest_inner", 14, 0, 16, "its tiles from one L-axis tile to the next"),
     Field("gate", 15, 0, 16, "BACKWARD: first tile of ACTIVATION, strided as the result; LOSS: r; "
-          "spiking: first word of a list in EVENTS; RESPOND: threshold"),
+          "FORWARD: rate of dropout; spiking: first word of a list in EVENTS; RESPOND: threshold"),
 )
 
 INSTRUCTION_WORDS = 16

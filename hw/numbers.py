@@ -124,6 +124,13 @@ def lfsr_step(state: int) -> int:
     return (state >> 1) ^ (LFSR_TAPS if state & 1 else 0)
 
 
+DROPOUT_BITS = 8
+"""Bits of a rate of dropout, which is a multiple of 1/256, and of a random number beside it."""
+
+LFSR_LEAP = DROPOUT_BITS
+"""Steps of an LFSR from one random byte, its lowest bits, to the next: none of them stays."""
+
+
 def lfsr_seed(lane: int, seed: int = 1) -> int:
     """The state from which lane `lane` starts for a seed: never 0, far apart between lanes.
 

@@ -14,10 +14,12 @@ never collide.
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
 from hw.instruction import INSTRUCTION, used_bits
-from hw.isa import Opcode
+from hw.isa import DropoutFlag, Opcode
+from hw.numbers import DROPOUT_BITS
 
 COMMAND_GAP = 24
 """Least cycles between the ends of two commands, whose statistics are counted one by one."""
@@ -38,8 +40,11 @@ def tile_context(config: DeviceConfig) -> data.StructLayout:
     dest_bits = address_bits(
         config.activation_tiles, config.output_tiles, config.delta_tiles, config.weight_tiles
     )
+    gate_bits = address_bits(config.activation_tiles)
+    dropout = {"drop": 1, "scale": 1} if config.dropout else {}
     return data.StructLayout(
         {
+            **dropout,
             "opcode": INSTRUCTION["opcode"].shape,
             "activation": INSTRUCTION["activation"].shape,
             "destination": 1,
@@ -52,7 +57,7 @@ def tile_context(config: DeviceConfig) -> data.StructLayout:
             "columns": config.batch_lanes.bit_length(),
             "block": address_bits(config.lanes // config.batch_lanes),
             "dest": dest_bits,
-            "gate": address_bits(config.activation_tiles),
+            "gate": max(gate_bits, DROPOUT_BITS) if config.dropout else gate_bits,
             "final": 1,
         }
     )
@@ -300,3 +305,9 @@ class TileWalk(wiring.Component):
             self.context.gate.eq(now.gate),
             self.context.final.eq(~more_rows & ~more_columns),
         ]
+        if self.config.dropout:
+            m.d.comb += [
+                self.context.gate.eq(Mux(self.backward, now.gate, command.gate)),
+                self.context.drop.eq(command.flags[exact_log2(DropoutFlag.DROP)]),
+                self.context.scale.eq(command.flags[exact_log2(DropoutFlag.SCALE)]),
+            ]

@@ -57,11 +57,15 @@ def _column_members(config: DeviceConfig) -> dict:
 
 
 def shared_lfsrs(config: DeviceConfig) -> dict[str, wiring.Member]:
-    """Members by which another unit steps and sees a unit's LFSRs."""
-    return {
-        "lfsr_step": In(1),
-        "lfsr_states": Out(data.ArrayLayout(STATE_BITS, config.lanes)),
-    }
+    """Members by which the spiking half (step) and dropout (leap) draw from a unit's LFSRs."""
+    members: dict[str, wiring.Member] = {}
+    if config.spiking:
+        members["lfsr_step"] = In(1)
+    if config.dropout:
+        members["lfsr_leap"] = In(1)
+    if members:
+        members["lfsr_states"] = Out(data.ArrayLayout(STATE_BITS, config.lanes))
+    return members
 
 
 class UpdateUnit(wiring.Component):
@@ -92,7 +96,8 @@ class UpdateUnit(wiring.Component):
     momentum_saturations, weight_saturations: how many lanes of it saturated; valid with `done`
     lfsr_address, lfsr_write, lfsr_write_data, lfsr_read_data: as LfsrBank, while no vector is
         under way
-    lfsr_step, lfsr_states: likewise, where there is a spiking half, which draws from the same LFSRs
+    lfsr_step, lfsr_leap, lfsr_states: likewise, where there is a spiking half, or dropout, which
+        draw from the same LFSRs
 
     Attributes
     ----------
@@ -137,7 +142,7 @@ class UpdateUnit(wiring.Component):
                 "lfsr_write": In(1),
                 "lfsr_write_data": In(WORD_BITS),
                 "lfsr_read_data": Out(WORD_BITS),
-                **(shared_lfsrs(config) if config.spiking else {}),
+                **shared_lfsrs(config),
             }
         )
 
@@ -149,10 +154,15 @@ class UpdateUnit(wiring.Component):
         line = Line(m, self.config.update_interval)
         when = self.schedule
         vector = self._enter(m, line)
-        outer.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes)
+        outer.submodules.lfsr = lfsr = LfsrBank(
+            lanes=self.config.lanes, leaps=self.config.dropout
+        )
         step = self._now(line, vector, when.ADVANCE)
         if self.config.spiking:
             step = step | self.lfsr_step
+        if self.config.dropout:
+            m.d.comb += lfsr.leap.eq(self.lfsr_leap)
+        if self.config.spiking or self.config.dropout:
             m.d.comb += self.lfsr_states.eq(lfsr.states)
         m.d.comb += [
             lfsr.step.eq(step),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hw.config import DeviceConfig
 from hw.epilogue import Epilogue
 from hw.isa import FIELDS, Activation, Opcode
-from hw.numbers import GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN
+from hw.numbers import DROPOUT_BITS, GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN
 from hw.tables import SIGMOID, SIGMOID_STEP_BITS
 from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden import units
@@ -27,7 +27,13 @@ Integers = NDArray[np.int64]
 CURVES = (Activation.SIGMOID, Activation.TANH)
 OPCODES = (Opcode.FORWARD, Opcode.BACKWARD, Opcode.GRADIENT)
 FIELD_BITS = {field.name: field.width for field in FIELDS}
-SETTINGS = ("opcode", "activation", "shift", "fraction", "leak_shift")
+SETTINGS = ("opcode", "activation", "shift", "fraction", "leak_shift", "drop", "scale", "rate")
+DROPOUT = ("drop", "scale", "rate", "random")
+"""What comes only where there is dropout."""
+LATER = ("gate", "rate", "random")
+"""What comes GATE_OFFSET cycles after the rest of a column."""
+VECTORS = {"accumulators": 0, "gate": WORD_BITS, "random": DROPOUT_BITS}
+"""What has a word for each lane, of how many bits."""
 WAIT_LIMIT = 200
 
 
@@ -47,10 +53,14 @@ class Columns:
     shift: Integers
     fraction: Integers
     leak_shift: Integers
+    drop: Integers
+    scale: Integers
+    rate: Integers
     mask: Integers
     tag: Integers
     accumulators: Integers
     gate: Integers
+    random: Integers
 
     def __len__(self) -> int:
         return len(self.tag)
@@ -58,14 +68,26 @@ class Columns:
     def __getitem__(self, index: Any) -> "Columns":
         return Columns(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def ports(self, width: int) -> list[dict[str, int]]:
-        """The ports' values for each column, `width` that of an accumulator."""
-        names = [field.name for field in fields(self)][:-2]
+    def ports(self, config: DeviceConfig) -> list[dict[str, int]]:
+        """The ports' values for each column; those that come later are not among them."""
+        width = config.accumulator_width
+        names = [name for name in inputs(config) if name not in (*VECTORS, *LATER)]
         rows = zip(*(getattr(self, name).tolist() for name in names), strict=True)
         ports = [dict(zip(names, row, strict=True)) for row in rows]
         for port, row in zip(ports, self.accumulators, strict=True):
             port["accumulators"] = pack(row, width)
         return ports
+
+    def later(self, config: DeviceConfig) -> list[dict[str, int]]:
+        """The values of those that come later."""
+        names = [name for name in LATER if name in inputs(config)]
+        return [
+            {
+                name: pack(value, VECTORS[name]) if name in VECTORS else int(value)
+                for name, value in zip(names, row, strict=True)
+            }
+            for row in zip(*(getattr(self, name) for name in names), strict=True)
+        ]
 
 
 @dataclass
@@ -79,8 +101,14 @@ class Results:
     tag: Integers
 
 
+def inputs(config: DeviceConfig) -> list[str]:
+    """The columns' ports that the unit has."""
+    names = [field.name for field in fields(Columns)]
+    return [name for name in names if config.dropout or name not in DROPOUT]
+
+
 def expect(
-    columns: Columns, *, sigmoid: bool, surrogate: bool = False
+    columns: Columns, *, sigmoid: bool, surrogate: bool = False, dropout: bool = False
 ) -> tuple[Integers, Integers]:
     """Results (N, L) and saturations (N,), from the golden units."""
     results = np.zeros_like(columns.accumulators)
@@ -88,7 +116,7 @@ def expect(
     settings = np.stack([getattr(columns, name) for name in SETTINGS], axis=1)
     distinct, group = np.unique(settings, axis=0, return_inverse=True)
     order = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group.ravel()))[:-1])
-    for (opcode, number, shift, fraction, leak_shift), rows in zip(
+    for (opcode, number, shift, fraction, leak_shift, drop, scale, rate), rows in zip(
         distinct.tolist(), order, strict=True
     ):
         bits = GRADIENT_BITS if opcode == Opcode.GRADIENT else WORD_BITS
@@ -97,12 +125,19 @@ def expect(
         linear = number not in list(Activation) or (number in CURVES and not sigmoid)
         linear |= number == Activation.SURROGATE and not surrogate
         activation = Activation.LINEAR if linear else Activation(number)
+        drop, scale = drop & dropout, scale & dropout
         if opcode == Opcode.FORWARD:
-            value = units.activate(value, activation, fraction, leak_shift)
+            if scale:
+                value = units.scaled(value, activation, fraction, leak_shift, rate)
+            else:
+                value = units.activate(value, activation, fraction, leak_shift)
+            if drop:
+                value = units.dropped(value, activation, columns.random[rows] < rate)
         elif opcode == Opcode.BACKWARD:
             gate = columns.gate[rows]
             value, saturated = units.gate(value, gate, activation, fraction, leak_shift)
             events[rows] += saturated
+            value = np.where((gate == 0) & bool(drop), 0, value)
         results[rows] = value
     lanes = np.arange(results.shape[1])
     there = columns.mask[:, None] >> lanes & 1
@@ -130,16 +165,22 @@ def random_columns(random: np.random.Generator, count: int, dut_unit: Epilogue) 
     one = 1 << np.minimum(fraction, 14)[:, None]
     lowest = np.where(activation == Activation.SIGMOID, 0, -1)[:, None] * one
     possible = random.integers(lowest, one + 1, size)
+    whole = np.where(random.random(size) < 0.2, 0, whole)
+    rate = random.integers(0, 1 << DROPOUT_BITS, count)
     return Columns(
         opcode=opcode,
         activation=activation,
         shift=shift,
         fraction=fraction,
         leak_shift=random.integers(0, 16, count),
+        drop=random.integers(0, 2, count),
+        scale=random.integers(0, 2, count),
+        rate=np.where(random.random(count) < 0.1, random.choice([0, 255], count), rate),
         mask=random.integers(0, 1 << lanes, count),
         tag=random.integers(0, 1 << dut_unit.tag_width, count),
         accumulators=np.clip(accumulators, -limit, limit - 1),
         gate=np.where(random.random(size) < 0.5, possible, whole),
+        random=random.integers(0, 1 << DROPOUT_BITS, size),
     )
 
 
@@ -177,13 +218,38 @@ def corner_columns(dut_unit: Epilogue) -> Columns:
     gates = np.array([column[6] for column in columns])
     turn = (np.arange(count)[:, None] * lanes + np.arange(lanes)) % gates.shape[1]
     tag = np.arange(count) % (1 << dut_unit.tag_width)
+    none = np.zeros(count, dtype=np.int64)
     return Columns(
-        **dict(zip(SETTINGS, settings, strict=True)),
+        **dict(zip(SETTINGS, (*settings, none, none, none), strict=True)),
         mask=np.full(count, (1 << lanes) - 1),
         tag=tag,
         accumulators=np.repeat(totals[:, None], lanes, axis=1),
         gate=np.clip(np.take_along_axis(gates, turn, axis=1), WORD_MIN, WORD_MAX),
+        random=np.zeros((count, lanes), dtype=np.int64),
     )
+
+
+def dropout_columns(dut_unit: Epilogue) -> Iterator[Columns]:
+    """Sums about 0 and at the rails, for each function; numbers about the rate, and rates' ends."""
+    lanes, highest = dut_unit.config.lanes, (1 << DROPOUT_BITS) - 1
+    sums = [0, -1, 1, -2, 2, 3, -3, WORD_MIN, WORD_MAX, WORD_MIN + 1, 255, -256, 511, -1000]
+    kinds = product((Opcode.FORWARD, Opcode.BACKWARD), Activation, (0, 1), (0, 1))
+    for opcode, activation, drop, scale in kinds:
+        for rate, leak in product((0, 1, 51, 128, 255), (0, 3, 15)):
+            about = np.array([rate, max(rate - 1, 0), min(rate + 1, highest), 0, highest])
+            totals = np.resize(sums, (lanes, len(sums))).T
+            count = len(sums)
+            settings = (opcode, activation, 0, 9, leak, drop, scale, rate)
+            columns = zip(SETTINGS, settings, strict=True)
+            turn = np.arange(count)[:, None] + np.arange(lanes)
+            yield Columns(
+                **{name: np.full(count, setting) for name, setting in columns},
+                mask=np.full(count, (1 << lanes) - 1),
+                tag=np.zeros(count, dtype=np.int64),
+                accumulators=totals,
+                gate=np.array([0, 1, -1, 512, 0, 256])[turn % 6],
+                random=about[turn % len(about)],
+            )
 
 
 def table_columns(dut_unit: Epilogue) -> Iterator[Columns]:
@@ -196,13 +262,15 @@ def table_columns(dut_unit: Epilogue) -> Iterator[Columns]:
         words = np.resize(np.clip(words, WORD_MIN, WORD_MAX), -(-len(words) // lanes) * lanes)
         words = words.reshape(-1, lanes)
         count = len(words)
-        settings = dict(zip(SETTINGS, (Opcode.FORWARD, activation, 0, fraction, 0), strict=True))
+        values = (Opcode.FORWARD, activation, 0, fraction, 0, 0, 0, 0)
+        settings = dict(zip(SETTINGS, values, strict=True))
         yield Columns(
             **{name: np.full(count, setting) for name, setting in settings.items()},
             mask=np.full(count, (1 << lanes) - 1),
             tag=np.zeros(count, dtype=np.int64),
             accumulators=words,
             gate=np.zeros((count, lanes), dtype=np.int64),
+            random=np.zeros((count, lanes), dtype=np.int64),
         )
 
 
@@ -214,8 +282,8 @@ def joined(parts: list[Columns]) -> Columns:
 async def play(dut: Any, dut_unit: Epilogue, columns: Columns, starts: Integers) -> Results:
     """Give column n in cycle starts[n]; what came out until LATENCY cycles after the last one."""
     dut = Ports(dut)
-    given = columns.ports(dut_unit.config.accumulator_width)
-    gates = [pack(row, WORD_BITS) for row in columns.gate]
+    given = columns.ports(dut_unit.config)
+    late = columns.later(dut_unit.config)
     column_at = {int(start): index for index, start in enumerate(starts)}
     rows: list[tuple[Any, ...]] = []
     for now in range(int(starts[-1]) + dut_unit.LATENCY + dut_unit.interval):
@@ -227,7 +295,8 @@ async def play(dut: Any, dut_unit: Epilogue, columns: Columns, starts: Integers)
         for name, value in given[now % len(given) if column is None else column].items():
             getattr(dut, name).value = value
         gated = column_at.get(now - dut_unit.GATE_OFFSET)
-        dut.gate.value = gates[now % len(gates) if gated is None else gated]
+        for name, value in late[now % len(late) if gated is None else gated].items():
+            getattr(dut, name).value = value
         await cycle(dut)
     dut.valid.value = 0
     return _results(rows, columns, dut_unit.config.lanes)
@@ -252,7 +321,9 @@ async def check(dut: Any, dut_unit: Epilogue, columns: Columns, gaps: Integers) 
     starts = np.cumsum(gaps + dut_unit.interval)
     got = await play(dut, dut_unit, columns, starts)
     config = dut_unit.config
-    results, saturations = expect(columns, sigmoid=config.sigmoid, surrogate=config.spiking)
+    results, saturations = expect(
+        columns, sigmoid=config.sigmoid, surrogate=config.spiking, dropout=config.dropout
+    )
     wrong = np.argwhere(got.results != results)
     if len(wrong):
         column, lane = wrong[0]
@@ -280,8 +351,7 @@ def no_gaps(columns: Columns) -> Integers:
 async def begin(dut: Any) -> Epilogue:
     """Start the clock with all inputs at 0."""
     dut_unit = unit()
-    inputs = ["valid", *(field.name for field in fields(Columns))]
-    await start(dut, **{name: 0 for name in inputs})
+    await start(dut, **{name: 0 for name in ("valid", *inputs(dut_unit.config))})
     return dut_unit
 
 
@@ -290,6 +360,14 @@ async def corners(dut: Any) -> None:
     """Edges of every range, a column as often as one may come."""
     dut_unit = await begin(dut)
     columns = corner_columns(dut_unit)
+    await check(dut, dut_unit, columns, no_gaps(columns))
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def dropout(dut: Any) -> None:
+    """Corners of what is dropped, marked and scaled; without dropout none of it happens."""
+    dut_unit = await begin(dut)
+    columns = joined(list(dropout_columns(dut_unit)))
     await check(dut, dut_unit, columns, no_gaps(columns))
 
 
@@ -322,7 +400,7 @@ async def reset_in_mid_stream(dut: Any) -> None:
     dut_unit = await begin(dut)
     random = np.random.default_rng(parameters()["seed"])
     columns = random_columns(random, dut_unit.LATENCY, dut_unit)
-    for column in columns.ports(dut_unit.config.accumulator_width):
+    for column in columns.ports(dut_unit.config):
         for name, value in column.items():
             getattr(dut, name).value = value
         dut.valid.value = 1

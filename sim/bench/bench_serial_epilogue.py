@@ -18,6 +18,7 @@ from hw.epilogue import Epilogue
 from hw.isa import Activation, Opcode
 from sim.bench import cycle, parameters, reset, start
 from sim.bench.bench_epilogue import (
+    DROPOUT,
     OPCODES,
     SETTINGS,
     Columns,
@@ -34,7 +35,7 @@ WIDTH = CONFIG.accumulator_width
 SHAPE = Epilogue(config=CONFIG, tag_width=1, interval=1)
 """What the stimuli are drawn for."""
 
-PORTS = tuple(name for name in SETTINGS if name != "fraction")
+PORTS = tuple(name for name in SETTINGS if name not in ("fraction", *DROPOUT))
 
 test = cocotb.test(timeout_time=10, timeout_unit="ms")
 
@@ -94,10 +95,12 @@ def same(opcode: Opcode, shift: int, totals: list[int], activation: Activation) 
     count = len(totals)
     settings = {"opcode": opcode, "activation": activation, "shift": shift}
     settings |= {"fraction": 9, "leak_shift": shift % 16, "mask": 1, "tag": 0}
+    settings |= {"drop": 0, "scale": 0, "rate": 0}
     return Columns(
         **{name: np.full(count, value) for name, value in settings.items()},
         accumulators=np.array(totals)[:, None],
         gate=np.arange(count)[:, None] % 3 - 1,
+        random=np.zeros((count, 1), np.int64),
     )
 
 

@@ -17,7 +17,7 @@ from cocotb.triggers import Timer
 
 from hw.config import DeviceConfig
 from hw.instruction import used_bits
-from hw.isa import ARRAY_OPCODES, FIELDS, Instruction, Opcode
+from hw.isa import ARRAY_OPCODES, FIELDS, DropoutFlag, Instruction, Opcode
 from hw.layout import tiles
 from hw.tile_walk import tile_context
 from sim.bench import Ports, cycle, pack, parameters, reset, start
@@ -52,6 +52,8 @@ def reads(i: Instruction, config: DeviceConfig) -> Iterator[Read]:
     # GRADIENT walks features B at a time, in memories whose tiles are L features wide.
     blocks = lanes // batch_lanes if gradient else 1
     depth_tile = batch_lanes if gradient else lanes
+    # With dropout, the gate is a rate unless it is a tile's.
+    moves = i.opcode == Opcode.BACKWARD or not config.dropout
     outer_tiles, inner_tiles = tiles(i.columns, batch_lanes), tiles(i.rows, lanes)
     for outer in range(outer_tiles):
         for inner in range(inner_tiles):
@@ -63,7 +65,9 @@ def reads(i: Instruction, config: DeviceConfig) -> Iterator[Read]:
                 "columns": min(batch_lanes, i.columns - outer * batch_lanes),
                 "block": outer % blocks,
                 "dest": i.dest_base + offset,
-                "gate": i.gate + offset,
+                "gate": i.gate + (offset if moves else 0),
+                "drop": int(bool(i.flags & DropoutFlag.DROP)),
+                "scale": int(bool(i.flags & DropoutFlag.SCALE)),
                 "final": (outer, inner) == (outer_tiles - 1, inner_tiles - 1),
             }
             for k in range(i.depth):

@@ -16,7 +16,7 @@ from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from hw.config import DeviceConfig
-from hw.numbers import GRADIENT_BITS, WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
+from hw.numbers import GRADIENT_BITS, LFSR_LEAP, WORD_BITS, WORD_MAX, WORD_MIN, lfsr_seed
 from sim.bench import Ports, cycle, pack, parameters, reset, start, unpack
 from sim.golden import units
 from sim.golden.lfsr import lfsr_sequence
@@ -85,6 +85,7 @@ class Bench:
         names = ["valid", "gradient", "mask", "tile", "index", "use_momentum"]
         names += ["factor", "rate", "rate_shift", "decay", "decay_shift"]
         names += ["weight_read__words", "lfsr_address", "lfsr_write", "lfsr_write_data"]
+        names += ["lfsr_leap"] * self.config.dropout
         if self.config.momentum:
             names.append("momentum_read__words")
         await start(self.dut, **dict.fromkeys(names, 0))
@@ -249,6 +250,17 @@ class Bench:
             f"vector {k}: {write['words']} must be {expected} in lanes {mask}"
         )
 
+    async def leap(self, count: int) -> None:
+        """Let the LFSRs leap, in cycles of their own."""
+        for _ in range(count):
+            self.dut.lfsr_leap.value = 1
+            await cycle(self.dut)
+            self.state = lfsr_sequence(self.state, LFSR_LEAP)[-1].copy()
+            seen = unpack(self.dut.lfsr_states.value, 32, self.lanes, signed=False)
+            assert np.array_equal(seen, self.state)
+            self.dut.lfsr_leap.value = 0
+            await cycle(self.dut, int(self.random.integers(0, 3)))
+
     async def check_lfsr(self) -> None:
         """Read all halves, one address a cycle."""
         expected = [int(x) for state in self.state for x in (state & 0xFFFF, state >> 16)]
@@ -277,6 +289,25 @@ async def host_reads_and_writes_lfsrs(dut: Any) -> None:
     await bench.check_lfsr()
     for address in bench.random.permutation(2 * bench.lanes):
         await bench.write_lfsr(int(address), int(bench.random.integers(0, 1 << 16)))
+        await bench.check_lfsr()
+    await bench.check(bench.stream(20), bench.rates())
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def lfsrs_leap(dut: Any) -> None:
+    """Between streams, from every bit of a state, where there is dropout."""
+    bench = Bench(dut)
+    await bench.start()
+    if not bench.config.dropout:
+        assert not hasattr(dut, "lfsr_leap")
+        return
+    for bit in range(32):
+        for lane in range(bench.lanes):
+            for half in range(2):
+                word = (1 << bit >> 16 * half) & 0xFFFF
+                await bench.write_lfsr(2 * lane + half, word)
+            bit = (bit + 1) % 32
+        await bench.leap(3)
         await bench.check_lfsr()
     await bench.check(bench.stream(20), bench.rates())
 

@@ -14,6 +14,7 @@ from hw.isa import (
     SATURATION_COUNTERS,
     SPIKING_OPCODES,
     Destination,
+    DropoutFlag,
     Instruction,
     Loss,
     Opcode,
@@ -22,7 +23,7 @@ from hw.isa import (
     Source,
 )
 from hw.layout import TensorLayout, tiles
-from hw.numbers import GRADIENT_BITS, WORD_MAX, lfsr_seed
+from hw.numbers import DROPOUT_BITS, GRADIENT_BITS, LFSR_LEAP, WORD_MAX, lfsr_seed
 from sim.golden import units
 from sim.golden.lfsr import LfsrBank
 from sim.golden.loader import GoldenLoader
@@ -148,6 +149,10 @@ class GoldenDatapath:
             self.totals[name] += getattr(counted, name)
         self.saturations[i.statistic] += np.uint32(counted.saturations)
 
+    def _dropout(self, i: Instruction) -> int:
+        """The command's DropoutFlag, 0 where there is no dropout."""
+        return i.flags if self.config.dropout else 0
+
     def _forward(self, i: Instruction) -> None:
         """Y = f(W X): rows outputs, columns samples, depth inputs."""
         w = self._addresses(i.left_base, i.rows, i.depth, i.left_inner, self.config.lanes)
@@ -155,7 +160,15 @@ class GoldenDatapath:
         x = self._samples(base, i.columns, i.depth, i.right_outer)
         accumulator = units.product(self._words(region, x), self._words(Region.WEIGHT, w).T)
         z, saturated = units.narrow(accumulator, i.shift)
-        y = units.activate(z, i.activation, i.fraction, i.leak_shift)
+        rate, flags = i.gate % (1 << DROPOUT_BITS), self._dropout(i)
+        if flags & DropoutFlag.SCALE:
+            y = units.scaled(z, i.activation, i.fraction, i.leak_shift, rate)
+        else:
+            y = units.activate(z, i.activation, i.fraction, i.leak_shift)
+        if flags & DropoutFlag.DROP:
+            # Rows of outputs leave the array as columns of weights do.
+            random = self._draw(i.rows, i.columns, LFSR_LEAP).T & ((1 << DROPOUT_BITS) - 1)
+            y = units.dropped(y, i.activation, random < rate)
         to_output = i.destination == Destination.OUTPUT
         destination = Region.OUTPUT if to_output else Region.ACTIVATION
         self._write(destination, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), y)
@@ -176,6 +189,8 @@ class GoldenDatapath:
             i.fraction,
             i.leak_shift,
         )
+        if self._dropout(i) & DropoutFlag.DROP:
+            gated = np.where(self._words(Region.ACTIVATION, outputs) == 0, 0, gated)
         self._write(
             Region.DELTA, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), gated
         )
@@ -209,11 +224,11 @@ class GoldenDatapath:
         self._count_saturations(i.statistic + 2, updated.weight_saturated)
         self._count_busy(i)
 
-    def _draw(self, rows: int, columns: int) -> NDArray[np.uint32]:
+    def _draw(self, rows: int, columns: int, steps: int = 1) -> NDArray[np.uint32]:
         """An LFSR state for each weight, in the order in which the columns leave the array.
 
         Outer loop over blocks of B columns, inner over tiles of L rows, then the columns of the
-        block; each such vector of L rows takes one step of every lane's LFSR.
+        block; each such vector of L rows takes `steps` steps of every lane's LFSR.
         """
         lanes, batch_lanes = self.config.lanes, self.config.batch_lanes
         row_tiles = tiles(rows, lanes)
@@ -225,7 +240,8 @@ class GoldenDatapath:
             width = np.minimum(columns - block * batch_lanes, batch_lanes)
             vector = block * batch_lanes * row_tiles + (r // lanes) * width + c % batch_lanes
             order = self._indices[rows, columns] = vector * lanes + r % lanes
-        return self.randomness.advance(row_tiles * columns).reshape(-1).take(order)
+        states = self.randomness.advance(row_tiles * columns * steps)[::steps]
+        return states.reshape(-1).take(order)
 
     def _respond(self, i: Instruction) -> None:
         """Words of `rows` neurons, `columns` samples: min(count << shift, 32767) from tile

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hw.config import DeviceConfig
-from hw.isa import Destination, Instruction, Opcode, Region, Source
+from hw.isa import Destination, DropoutFlag, Instruction, Opcode, Region, Source
 from hw.layout import tiles
 
 FIELD_BITS = 16
@@ -50,14 +50,24 @@ class Span:
 
 
 def _may_swap(first: Instruction, second: Instruction, config: DeviceConfig) -> bool:
-    """Whether two commands may change places: neither writes what the other reads or writes."""
+    """Whether two commands may change places: neither writes what the other reads or writes.
+
+    Nor do both of them draw from the LFSRs.
+    """
     if first.opcode not in FUSIBLE or second.opcode not in FUSIBLE:
+        return False
+    if _draws(first) and _draws(second):
         return False
     writes = _written(first, config), _written(second, config)
     touched = (*_reads(first, config), writes[0]), (*_reads(second, config), writes[1])
     return not any(writes[1].overlaps(span) for span in touched[0]) and not any(
         writes[0].overlaps(span) for span in touched[1]
     )
+
+
+def _draws(i: Instruction) -> bool:
+    """Whether it drops outputs at random, on a device that can."""
+    return i.opcode == Opcode.FORWARD and bool(i.flags & DropoutFlag.DROP)
 
 
 def _reads(i: Instruction, config: DeviceConfig) -> Iterator[Span]:

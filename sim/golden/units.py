@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hw.isa import Activation
 from hw.numbers import (
+    DROPOUT_BITS,
     GRADIENT_GUARD_BITS,
     LOSS_FRACTION_BITS,
     RESIDUAL_FRACTION_BITS,
@@ -85,6 +86,31 @@ def activate(z: Integers, activation: int, fraction: int, leak_shift: int) -> In
             return shift_right_rounded(2 * sigmoid(z, fraction, 8) - (1 << 15), 15 - fraction)
         case _:
             return z
+
+
+def scaled(
+    z: Integers, activation: int, fraction: int, leak_shift: int, rate: int
+) -> Integers:
+    """f(z) (1 - rate / 256), rounded: the mean of outputs of which a share is dropped.
+
+    As the device spares a product, it scales a z that leaks by the floor of the factor's word in
+    u1.15 by 2**leak_shift, so that the result may be an LSB above the one that is rounded once.
+    """
+    factor = ((1 << DROPOUT_BITS) - rate) << (15 - DROPOUT_BITS)
+    if activation == Activation.LEAKY_RELU:
+        return shift_right_rounded(z * np.where(z < 0, factor >> leak_shift, factor), 15)
+    return shift_right_rounded(activate(z, activation, fraction, leak_shift) * factor, 15)
+
+
+def dropped(y: Integers, activation: int, drops: Mask) -> Integers:
+    """Outputs with 0 where they are dropped, and nowhere else where BACKWARD would go by it.
+
+    Of ReLU and sigmoid a 0 stops a delta anyhow. Of any other function a 0 that is kept becomes -1:
+    its slope is that of 0.
+    """
+    if activation not in (Activation.RELU, Activation.SIGMOID):
+        y = np.where(y == 0, -1, y)
+    return np.where(drops, 0, y)
 
 
 def gate(

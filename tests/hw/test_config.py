@@ -34,7 +34,8 @@ def test_serial_refuses_what_it_cannot(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SERIAL, **change)
     # The same is fine in a device that is not.
-    assert not replace(SERIAL, **{"serial": False, "cross_entropy": True, **change}).serial
+    parallel = {"serial": False, "cross_entropy": True, "sigmoid": True}
+    assert not replace(SERIAL, **{**parallel, **change}).serial
 
 
 def test_serial_takes_any_size_of_the_other_memories() -> None:

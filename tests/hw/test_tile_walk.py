@@ -1,6 +1,6 @@
 """The tile walk against its loops in plain Python, with B = L and with several blocks of B."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -15,9 +15,9 @@ SEED = 20267
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize("name", ["ecp5-8x8", "ecp5-16x8"])
-def test_equals_the_loops(name: str) -> None:
-    config = configuration(name)
+@pytest.mark.parametrize(("name", "dropout"), [("ecp5-8x8", True), ("ecp5-16x8", False)])
+def test_equals_the_loops(name: str, dropout: bool) -> None:
+    config = replace(configuration(name), dropout=dropout)
     latency = TileMemory.READ_LATENCY + 1 + MacArray.LATENCY
     unit = TileWalk(config=config, drain_latency=latency)
     for interval in unit.intervals:

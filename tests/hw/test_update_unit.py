@@ -17,7 +17,14 @@ BUILDS = {
     # One multiplier a lane for all three, as in ecp5-16x8, with mantissas of an odd width.
     "shared": (replace(configuration("ecp5-16x8"), lanes=8, rate_width=11), 4),
     "without momentum": (
-        replace(configuration("ecp5-8x8"), lanes=2, batch_lanes=2, momentum=False, rate_width=9),
+        replace(
+            configuration("ecp5-8x8"),
+            lanes=2,
+            batch_lanes=2,
+            momentum=False,
+            dropout=False,
+            rate_width=9,
+        ),
         1,
     ),
 }
