@@ -6,7 +6,7 @@ from host.data import read_file
 from host.data.augmentation import Augmentation
 from host.devices.device import DeviceError, open_device
 from host.estimators import SynaptileClassifier, SynaptileRegressor
-from host.layers import Dense
+from host.layers import Dense, Dropout
 from host.network import Formats, Neuron
 from host.sequential import Sequential
 from host.training.batch_schedule import Cyclic, OneCycle, WarmupCosine
@@ -27,6 +27,7 @@ __all__ = [
     "Dense",
     "DeviceConfig",
     "DeviceError",
+    "Dropout",
     "EarlyStopping",
     "Exponential",
     "Format",

@@ -40,6 +40,7 @@ ENUMS = (
     (isa.Loss, "Losses"),
     (isa.Source, "Right operands"),
     (isa.Destination, "Destinations"),
+    (isa.DropoutFlag, "Flags of FORWARD and BACKWARD"),
     (isa.Region, "Regions"),
     (isa.Register, "Registers"),
     (isa.Control, "Values of CONTROL"),

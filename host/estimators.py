@@ -37,6 +37,7 @@ class _DenseEstimator(BaseEstimator):
         *,
         hidden_layer_sizes: tuple[int, ...],
         activation: str,
+        dropout: float,
         learning_rate: float,
         momentum: float,
         l2: float | bool,
@@ -50,6 +51,7 @@ class _DenseEstimator(BaseEstimator):
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.dropout = dropout
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.l2 = l2
@@ -67,7 +69,10 @@ class _DenseEstimator(BaseEstimator):
         optimizer = SGD(self.learning_rate, self.momentum, self.l2)
         if self.schedule is not None:
             optimizer = SGD(self.learning_rate, self.momentum, self.l2, self.schedule)
-        layers = [Dense(units, self.activation) for units in self.hidden_layer_sizes]
+        layers = [
+            Dense(units, self.activation, dropout=self.dropout)
+            for units in self.hidden_layer_sizes
+        ]
         network = Sequential(
             [*layers, Dense(outputs)],
             loss=self._loss,
@@ -106,6 +111,7 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
     ----------
     hidden_layer_sizes: neurons of each hidden layer
     activation: of the hidden layers, one of `host.layers.ACTIVATIONS`
+    dropout: probability by which training drops each of their outputs
     learning_rate, momentum, l2, schedule: the rule; see `host.training.rules.SGD`
     batch_size, epochs: how long it learns
     scaling: of the inputs: 'z-score' by the training samples, clipped at 4 deviations, 'none', or
@@ -129,6 +135,7 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
         *,
         hidden_layer_sizes: tuple[int, ...] = (32,),
         activation: str = "relu",
+        dropout: float = 0.0,
         learning_rate: float = 2**-4,
         momentum: float = 0.9,
         l2: float | bool = False,
@@ -143,6 +150,7 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
+            dropout=dropout,
             learning_rate=learning_rate,
             momentum=momentum,
             l2=l2,
@@ -208,6 +216,7 @@ class SynaptileRegressor(RegressorMixin, _DenseEstimator):
         *,
         hidden_layer_sizes: tuple[int, ...] = (32,),
         activation: str = "relu",
+        dropout: float = 0.0,
         learning_rate: float = 2**-4,
         momentum: float = 0.0,
         l2: float | bool = False,
@@ -222,6 +231,7 @@ class SynaptileRegressor(RegressorMixin, _DenseEstimator):
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
+            dropout=dropout,
             learning_rate=learning_rate,
             momentum=momentum,
             l2=l2,

@@ -1,7 +1,7 @@
 """Layers as a user states them, and the network that a row of them makes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,13 @@ def check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
+def check_dropout(p: object) -> None:
+    """Raise ValueError unless `p` is a number of at least 0 and below 1."""
+    number = isinstance(p, int | float | np.number) and not isinstance(p, bool)
+    if not number or not 0 <= p < 1:  # type: ignore[operator]
+        raise ValueError(f"dropout must be a probability of at least 0 and below 1, not {p!r}")
+
+
 @dataclass(frozen=True)
 class Dense:
     """A layer of `units` neurons, each connected to all outputs of the layer before it.
@@ -36,10 +43,11 @@ class Dense:
 
     `init` names where the first weights come from, one of `host.training.initialisation.INITS`;
     None leaves it to the network, which may also have weights from elsewhere. A layer that is
-    `frozen` keeps its first weights.
+    `frozen` keeps its first weights. `dropout` is the probability by which training drops each of
+    its outputs; a `Dropout` behind the layer says the same.
 
     Raises ValueError on an activation that is not in ACTIVATIONS, on no units, on a neuron where
-    none spikes, on an unknown init, or where frozen is no bool.
+    none spikes, on an unknown init, where frozen is no bool, or dropout no probability below 1.
     """
 
     units: int
@@ -47,6 +55,7 @@ class Dense:
     neuron: Neuron | None = None
     init: str | None = None
     frozen: bool = False
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
@@ -54,6 +63,7 @@ class Dense:
             check_init(self.init)
         if not isinstance(self.frozen, bool):
             raise ValueError(f"frozen must be True or False, not {self.frozen!r}")
+        check_dropout(self.dropout)
         if self.activation not in ACTIVATIONS:
             names = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {names}, not {self.activation!r}")
@@ -64,6 +74,45 @@ class Dense:
                 f"neuron must be left out under the activation {self.activation!r}, as only those "
                 "of 'lif' spike"
             )
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Drops each output of the layer before it with the probability `p` while the network trains.
+
+    What is dropped is 0 in that sample. Otherwise all outputs are multiplied by 1 - p (Srivastava
+    et al. 2014, JMLR 15). The device counts p in steps of 1/256, to which it is rounded.
+
+    Raises ValueError where p is no number of at least 0 and below 1.
+    """
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_dropout(self.p)
+
+
+def with_dropout(layers: Sequence[Dense | Dropout]) -> list[Dense]:
+    """The dense layers, each with the Dropout behind it; ValueError where there is none before."""
+    dense: list[Dense] = []
+    for place, layer in enumerate(layers):
+        if not isinstance(layer, Dropout):
+            dense.append(layer)
+            continue
+        if place == 0:
+            raise ValueError(
+                "layers must not begin with Dropout, as it drops outputs of the layer before it: "
+                "put it behind a Dense layer"
+            )
+        if isinstance(layers[place - 1], Dropout) or dense[-1].dropout:
+            raise ValueError("a layer must have one Dropout, not two: leave one of them out")
+        if place == len(layers) - 1:
+            raise ValueError(
+                "layers must not end with Dropout, as the last layer's outputs are the answer: "
+                "leave it out"
+            )
+        dense[-1] = replace(dense[-1], dropout=layer.p)
+    return dense
 
 
 def build_network(
@@ -95,4 +144,5 @@ def build_network(
         formats=formats or Formats(),
         leak_shift=leak_shift,
         frozen=tuple(layer.frozen for layer in layers),
+        dropout=tuple(layer.dropout for layer in layers),
     )

@@ -4,6 +4,7 @@ from hw.isa import (
     NO_WAIT,
     Activation,
     Destination,
+    DropoutFlag,
     Instruction,
     Loss,
     Opcode,
@@ -26,11 +27,13 @@ def describe(i: Instruction) -> str:
             text = (
                 f"{Destination(i.destination).name} {_result(i)} = "
                 f"{_activation(i)}(WEIGHT {_left(i)} x {Source(i.source).name} {_right(i)})"
+                f"{_dropout(i)}"
             )
         case Opcode.BACKWARD:
             text = (
                 f"DELTA {_result(i)} = WEIGHT^T {_left(i)} x DELTA {_right(i)} "
                 f"* {_activation(i)}'(ACTIVATION {i.gate})"
+                f"{' or 0 where that is 0' if i.flags & DropoutFlag.DROP else ''}"
             )
         case Opcode.RESPOND:
             text = (
@@ -80,6 +83,11 @@ def _activation(i: Instruction) -> str:
     kind = Activation(i.activation)
     slope = f"[2**-{i.leak_shift}]" if kind == Activation.LEAKY_RELU else ""
     return f"{kind.name.lower()}{slope}"
+
+
+def _dropout(i: Instruction) -> str:
+    text = f" * {256 - i.gate}/256" if i.flags & DropoutFlag.SCALE else ""
+    return text + (f", dropped by {i.gate}/256" if i.flags & DropoutFlag.DROP else "")
 
 
 def _left(i: Instruction) -> str:

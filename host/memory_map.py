@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from host.devices.device import Device
 from host.network import CURVED, Network
-from hw.config import DeviceConfig, region_words
+from hw.config import CONFIGURATIONS, DeviceConfig, region_words
 from hw.isa import INPUT_BUFFERS, MEMORY_REGIONS, Loss, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import Format
@@ -316,6 +316,12 @@ def check_features(network: Network, config: DeviceConfig, *, batch: int) -> Non
         problems.append(
             f"network needs neurons that spike (lif), which {config.name} leaves out: take relu, "
             "or a device with a spiking half beside the supervised one"
+        )
+    if any(network.dropout) and not config.dropout:
+        able = ", ".join(c.name for c in CONFIGURATIONS.values() if c.dropout)
+        problems.append(
+            f"network needs dropout, which {config.name} leaves out: set it to 0, or take one of "
+            f"{able}"
         )
     curved = [a.name.lower() for a in network.activations if a in CURVED]
     if curved and not config.sigmoid:

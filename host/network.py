@@ -99,6 +99,8 @@ class Network:
     class_target: whether a target is a class index (always so under cross-entropy), not a vector
     formats: binary points
     frozen: of each layer, whether its weights stay as they are; nothing where all learn
+    dropout: of each layer, the probability by which training drops an output of it, a multiple of
+        1/256 or what is rounded to one; 0 for the last one and those that spike. Nothing for none
 
     Raises ValueError when these do not make a network.
     """
@@ -111,6 +113,7 @@ class Network:
     class_target: bool = True
     formats: Formats = field(default_factory=Formats)
     frozen: tuple[bool, ...] = ()
+    dropout: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
@@ -119,8 +122,12 @@ class Network:
         neurons = tuple(Neuron() if a == Activation.SURROGATE else None for a in self.activations)
         object.__setattr__(self, "neurons", tuple(self.neurons) or neurons)
         object.__setattr__(self, "frozen", tuple(self.frozen) or (False,) * len(self.activations))
+        object.__setattr__(
+            self, "dropout", tuple(self.dropout) or (0.0,) * len(self.activations)
+        )
         self._check_shape()
         self._check_neurons()
+        self._check_dropout()
         self._check_formats()
 
     @property
@@ -208,6 +215,31 @@ class Network:
                     f"for the spikes of {neuron.steps} steps, not {activation}"
                 )
 
+    def _check_dropout(self) -> None:
+        if len(self.dropout) != self.layers:
+            raise ValueError(
+                f"dropout must be one for each of {self.layers} layers, not {len(self.dropout)}"
+            )
+        for layer, (p, kind) in enumerate(
+            zip(self.dropout, self.activations, strict=True), start=1
+        ):
+            if not p:
+                continue
+            if not 1 <= dropout_rate(p) < 1 << numbers.DROPOUT_BITS:
+                raise ValueError(
+                    f"dropout of layer {layer} must be 0, or from 1/256 to 255/256 in steps of "
+                    f"1/256, not {p}"
+                )
+            if layer == self.layers:
+                raise ValueError(
+                    f"dropout must be 0 for the last layer, whose outputs are the answer, not {p}"
+                )
+            if kind == Activation.SURROGATE:
+                raise ValueError(
+                    f"dropout of layer {layer} must be 0, as its neurons spike (lif), not {p}: "
+                    "drop the outputs of another layer"
+                )
+
     def _check_formats(self) -> None:
         if self.loss == Loss.CROSS_ENTROPY and self.output_format.fraction != 8:
             raise ValueError(
@@ -233,6 +265,11 @@ class Network:
 def threshold_word(neuron: Neuron, fmt: Format) -> int:
     """The threshold in the format of currents."""
     return math.floor(neuron.threshold * 2**fmt.fraction + 0.5)
+
+
+def dropout_rate(p: float) -> int:
+    """The probability of being dropped in multiples of 1/256, as an instruction has it."""
+    return math.floor(p * (1 << numbers.DROPOUT_BITS) + 0.5) if math.isfinite(p) else -1
 
 
 def dense(

@@ -17,9 +17,13 @@ the currents of the whole batch into activity and slopes; the layers behind it a
 
     F1 | RESPOND | F2(0) | F2(1) | F2(2) L(0) | F2(3) L(1) | L(2) L(3)
 
+Of a layer with dropout, FORWARD drops outputs to train and scales them otherwise, and BACKWARD
+stops at what was dropped.
+
 Why a command waits, and for what:
 
-    first FORWARD   no array command open: while GRADIENT updates weights it reads WEIGHT too
+    first FORWARD   no array command open: while GRADIENT updates weights it reads WEIGHT too, and
+                    draws from the LFSRs that dropout draws from
     F(l, c)         F(l - 1, c), whose ACTIVATION it reads; after RESPOND, nothing
     L(c)            the FORWARD whose OUTPUT it reads; and for the loss unit
     B(last, c)      the loss unit, not only for its result: both read and write DELTA; and every
@@ -39,7 +43,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from host.memory_map import CompileError, MemoryMap, Tensor
-from host.network import Network, threshold_word
+from host.network import Network, dropout_rate, threshold_word
 from hw.config import DeviceConfig
 from hw.isa import (
     ARRAY_OPCODES,
@@ -47,6 +51,7 @@ from hw.isa import (
     SATURATION_COUNTERS,
     Activation,
     Destination,
+    DropoutFlag,
     Instruction,
     Loss,
     Opcode,
@@ -137,7 +142,7 @@ class BatchProgram:
         """The program of `mode`, to stand at index `start` of the program memory."""
         schedule = Schedule()
         schedule.add(Instruction(opcode=Opcode.ACQUIRE, columns=self._samples))
-        computed = self._add_forward(schedule, loss=mode != Mode.PREDICT)
+        computed = self._add_forward(schedule, mode)
         if mode == Mode.TRAIN:
             self._add_learning(schedule, computed)
         schedule.add(Instruction(opcode=Opcode.RELEASE))
@@ -146,7 +151,7 @@ class BatchProgram:
         schedule.add(Instruction(opcode=Opcode.END))
         return schedule.instructions
 
-    def _add_forward(self, schedule: Schedule, *, loss: bool) -> int:
+    def _add_forward(self, schedule: Schedule, mode: Mode) -> int:
         """FORWARD of all layers, and LOSS of a chunk one array command behind its output.
 
         Returns the number of the last array command.
@@ -155,11 +160,12 @@ class BatchProgram:
         for layer in range(1, self._network.layers):
             if self._network.neurons[layer - 1]:
                 row = range(first, layer + 1)
-                command = self._add_row(schedule, row, self._even_chunks(len(row)), command)
+                command = self._add_row(schedule, row, self._even_chunks(len(row)), command, mode)
                 schedule.add(self._respond(layer))
                 first = layer + 1
         row = range(first, self._network.layers + 1)
-        return self._add_row(schedule, row, self._forward_chunks(), command, loss=loss)
+        loss = mode != Mode.PREDICT
+        return self._add_row(schedule, row, self._forward_chunks(), command, mode, loss=loss)
 
     def _add_row(
         self,
@@ -167,6 +173,7 @@ class BatchProgram:
         row: range,
         chunks: Sequence[Chunk],
         command: int,
+        mode: Mode,
         *,
         loss: bool = False,
     ) -> int:
@@ -175,7 +182,7 @@ class BatchProgram:
         outputs: list[Chunk] = []
         for layer, chunk in wave(row, chunks):
             after = done.get(chunk, -1 if command < 0 else None)
-            command = schedule.add(self._forward(layer, chunk), after=after)
+            command = schedule.add(self._forward(layer, chunk, mode), after=after)
             done[chunk] = command
             while loss and outputs:
                 ready = outputs.pop(0)
@@ -225,12 +232,14 @@ class BatchProgram:
             first += size
         return chunks
 
-    def _forward(self, layer: int, chunk: Chunk) -> Instruction:
+    def _forward(self, layer: int, chunk: Chunk, mode: Mode) -> Instruction:
         network, memory = self._network, self._memory
         w, x = memory.weights[layer - 1], self._activation(layer - 1)
         y = self._activation(layer)
         hidden, spikes = layer < network.layers, network.neurons[layer - 1] is not None
         fmt = network.formats.current if spikes else y.fmt
+        flag = DropoutFlag.DROP if mode == Mode.TRAIN else DropoutFlag.SCALE
+        rate = dropout_rate(network.dropout[layer - 1])
         return Instruction(
             opcode=Opcode.FORWARD,
             activation=Activation.LINEAR if spikes else network.activations[layer - 1],
@@ -240,6 +249,8 @@ class BatchProgram:
             leak_shift=network.leak_shift,
             fraction=fmt.fraction,
             statistic=self._statistic(layer, "activation"),
+            flags=flag if rate else 0,
+            gate=rate,
             rows=network.sizes[layer],
             columns=chunk.samples,
             depth=network.sizes[layer - 1] + 1,
@@ -316,6 +327,7 @@ class BatchProgram:
             leak_shift=network.leak_shift,
             fraction=x.fmt.fraction,
             statistic=self._statistic(layer - 1, "delta"),
+            flags=DropoutFlag.DROP if network.dropout[layer - 2] else 0,
             rows=network.sizes[layer - 1],
             columns=chunk.samples,
             depth=network.sizes[layer],

@@ -38,6 +38,7 @@ class LayerTable(Table):
     threshold: Positive = Neuron.threshold
     init: Init | None = None
     frozen: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _spikes(self) -> "LayerTable":
@@ -56,7 +57,9 @@ class LayerTable(Table):
             neuron = Neuron(
                 steps=self.steps, leak_shift=self.leak_shift, threshold=self.threshold
             )
-        return Dense(self.units, self.activation, neuron, self.init, self.frozen)
+        return Dense(
+            self.units, self.activation, neuron, self.init, self.frozen, dropout=self.dropout
+        )
 
 
 class NetworkTable(Table):

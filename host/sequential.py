@@ -12,7 +12,7 @@ from host import trainer
 from host.data.augmentation import Augmentation
 from host.devices.device import Device, open_device
 from host.fixed_point import decode
-from host.layers import LOSSES, Dense, build_network
+from host.layers import LOSSES, Dense, Dropout, build_network, with_dropout
 from host.network import Formats, Network
 from host.plan import WEIGHT_SEED, check_seed, make_plan
 from host.statistics import Counts, accuracy, mean_loss
@@ -31,7 +31,7 @@ class Sequential:
 
     Parameters
     ----------
-    layers: the layers, the last one linear, with an output a class or value
+    layers: the layers, the last one linear, with an output a class or value; Dropout between them
     loss: 'cross_entropy' (softmax included) or 'mse'
     optimizer: the rule; SGD() if left out
     device: what `open_device` takes, 'sim' or 'golden'; opened when first needed
@@ -57,7 +57,7 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Sequence[Dense],
+        layers: Sequence[Dense | Dropout],
         *,
         loss: str = "cross_entropy",
         optimizer: SGD | None = None,
@@ -70,7 +70,7 @@ class Sequential:
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
         check_init(init)
-        self.layers, self.loss = list(layers), loss
+        self.layers, self.loss = with_dropout(layers), loss
         self.init, self.weights = init, weights
         self.optimizer = optimizer or SGD()
         self.device, self.configuration, self.formats = device, configuration, formats

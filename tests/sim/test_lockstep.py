@@ -77,6 +77,10 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     # Of two networks one learns with all its layers.
     flags = st.lists(st.booleans(), min_size=len(hidden) + 1, max_size=len(hidden) + 1)
     frozen = draw(st.one_of(st.just([]), flags.filter(lambda still: not all(still))))
+    # Of two hidden layers one drops outputs, where it can.
+    rates = st.one_of(st.just(0), st.integers(1, 255))
+    can = [config.dropout and kind != Activation.SURROGATE for kind in hidden]
+    dropout = [draw(rates) / 256 if able else 0.0 for able in can]
     return Network(
         sizes=tuple(sizes),
         activations=(*hidden, Activation.LINEAR),
@@ -85,6 +89,7 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
         loss=Loss.CROSS_ENTROPY if cross_entropy else Loss.MEAN_SQUARED_ERROR,
         class_target=cross_entropy or (classes and draw(st.booleans())),
         frozen=tuple(frozen),
+        dropout=(*dropout, 0.0),
         formats=Formats(
             input=draw(formats(st.integers(8, 12))),
             activation=draw(formats(st.integers(8, 11))),
