@@ -82,6 +82,27 @@ def test_a_run_on_iris_and_a_batch_of_digits(devices: tuple[Device, Device]) -> 
 
 
 @pytest.mark.demand
+def test_dropout_in_cells_of_an_ecp5() -> None:
+    """Batches that drop, a ragged one too, and a test that scales."""
+    config = board("icepi_zero").config
+    x, y = data.SOURCES["iris"](0)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    layers = [Dense(9, "tanh", dropout=0.25), Dense(7, "leaky_relu", dropout=0.5), Dense(3)]
+    network = build_network(4, layers, loss="cross_entropy", classes=True)
+    plan = make_plan(
+        network,
+        SGD(2**-4),
+        config,
+        (x[:147:7], y[:147:7]),
+        (x[::15], y[::15]),
+        epochs=1,
+        batch_size=8,
+    )
+    with open_device("netlist:icepi_zero", config, report=print) as device:
+        compared((GoldenDevice(config), device), plan)
+
+
+@pytest.mark.demand
 def test_the_whole_run_on_iris(devices: tuple[Device, Device]) -> None:
     plan = iris(devices[0].config, epochs=None)
     reports = compared(devices, plan)
