@@ -119,6 +119,44 @@ def test_curves_are_monotonic_and_symmetric(activation: Activation, fraction: in
     assert np.max(np.abs(y[1:] - mirrored)) <= 1, "halves are rounded up on both sides"
 
 
+@pytest.mark.parametrize("rate", [0, 1, 51, 128, 255])
+@pytest.mark.parametrize("activation", Activation)
+def test_scaled_outputs_are_rounded_once(activation: Activation, rate: int) -> None:
+    """Of a leaking ReLU the factor below 0 is cut off at 15 fraction bits: an LSB at most."""
+    leaky = activation == Activation.LEAKY_RELU
+    factor = 1 - rate / 256
+    y = units.activate(WORDS, activation, 9, 3)
+    exact = np.where(WORDS < 0, WORDS / 8, WORDS) if leaky else y
+    error = units.scaled(WORDS, activation, 9, 3, rate) - exact * factor
+    below = np.where((WORDS < 0) & leaky, 1.0, 0.0)
+    assert np.all(np.abs(error) <= HALF + below)
+    if rate == 0:
+        assert np.array_equal(units.scaled(WORDS, activation, 9, 3, rate), y)
+
+
+@pytest.mark.parametrize("activation", Activation)
+def test_what_is_dropped_is_known_by_its_word(
+    activation: Activation, random: np.random.Generator
+) -> None:
+    """Where it is not 0 it was kept; where it is 0 though, its delta would be 0 anyhow."""
+    z = random.integers(-600, 600, 20000)
+    z[:100] = 0
+    drops = random.random(20000) < 0.5
+    y = units.activate(z, activation, 9, 3)
+    words = units.dropped(y, activation, drops)
+    assert not words[drops].any()
+    kept = words[~drops]
+    assert np.all(np.abs(kept - y[~drops]) <= 1)
+    assert np.array_equal(kept != y[~drops], (y[~drops] == 0) & (kept == -1))
+    delta = random.integers(-5000, 5000, 20000)
+    before, after = (units.gate(delta, w, activation, 9, 3)[0] for w in (y, words))
+    silent = (words == 0) & ~drops
+    assert not before[silent].any()
+    changed = (before != after) & ~drops
+    # The slope of tanh, 1 - y**2, is that of 0 after rounding; a surrogate's would be the word.
+    assert not changed.any() or activation == Activation.SURROGATE
+
+
 def test_rectifiers_gate_by_the_sign_of_the_output(random: np.random.Generator) -> None:
     delta, y = random.integers(WORD_MIN, WORD_MAX + 1, (2, 5000))
     y[:500] = 0

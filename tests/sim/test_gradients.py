@@ -8,6 +8,8 @@ Neurons that spike learn by a rule of three factors, error x pseudo-derivative x
 activity. The reference does so in float64 too. Where one of its potentials comes so close to the
 threshold, or to 0, that the device may see it on the other side, the device may count otherwise
 from then on, and the bound allows for that.
+
+Where outputs are dropped, the reference drops those that the device did: its stored words are 0.
 """
 
 from dataclasses import dataclass
@@ -78,8 +80,9 @@ U15 = 2.0**-16
 
 @dataclass(frozen=True)
 class Reference:
-    """Float64 values of the network: outputs, deltas, gradients (of the mean loss)."""
+    """Float64 values of the network: what is kept, outputs, deltas, gradients of the mean loss."""
 
+    keep: Array
     a1: Array
     y1: Array
     slope: Array
@@ -94,12 +97,14 @@ def with_one(x: Array) -> Array:
     return np.hstack([x, np.ones((len(x), 1))])
 
 
-def reference(network: Network, weights: list[Array], x: Array, label: Array) -> Reference:
-    """Forward pass and autograd of PyTorch in float64."""
+def reference(
+    network: Network, weights: list[Array], x: Array, label: Array, keep: Array
+) -> Reference:
+    """Forward pass and autograd of PyTorch in float64; hidden outputs are multiplied by `keep`."""
     w1, w2 = (torch.tensor(w, dtype=torch.float64, requires_grad=True) for w in weights)
     a1 = torch.tensor(with_one(x)) @ w1.T
     a1.retain_grad()
-    y1 = TORCH_ACTIVATION[network.activations[0]](a1)
+    y1 = TORCH_ACTIVATION[network.activations[0]](a1) * torch.tensor(keep)
     z = torch.hstack([y1, torch.ones((len(x), 1), dtype=torch.float64)]) @ w2.T
     z.retain_grad()
     target = torch.tensor(label)
@@ -113,7 +118,7 @@ def reference(network: Network, weights: list[Array], x: Array, label: Array) ->
     (slope,) = torch.autograd.grad(TORCH_ACTIVATION[network.activations[0]](probe).sum(), probe)
     value = lambda t: t.detach().numpy()  # noqa: E731
     return Reference(
-        value(a1), value(y1), slope.numpy(), value(z), value(torch.softmax(z, 1)),
+        keep, value(a1), value(y1), slope.numpy() * keep, value(z), value(torch.softmax(z, 1)),
         value(z.grad) * len(x), value(w1.grad), value(w2.grad),
     )  # fmt: skip
 
@@ -193,14 +198,17 @@ def bounds(network: Network, weights: list[Array], x: Array, r: Reference) -> tu
         lipschitz, e_f = activation_errors(kind, lsb_y)
         e_a1 = lsb_y / 2
         e_y1 = np.full_like(r.a1, lipschitz * e_a1 + e_f)
-        e_slope = slope_errors(kind, r.a1, e_a1, e_y1)
+        if any(network.dropout):
+            # Where it would be 0, a kept output is an LSB less.
+            e_y1 = r.keep * (e_y1 + lsb_y)
+        e_slope = r.keep * slope_errors(kind, r.a1, e_a1, e_y1)
     e_z = lsb_z / 2 + e_y1 @ w2.T
     e_output = softmax_error(r.p, e_z) if network.loss == Loss.CROSS_ENTROPY else e_z
     # A delta carries the batch's residual r <= 1, a word in u1.15, and is rounded.
     e_d2 = e_output + np.abs(r.d2) * 2.0**-15 + lsb_d
     summed = np.abs(r.d2 @ weights[1][:, :-1])
     e_summed = e_d2 @ w2 + lsb_d
-    e_d1 = e_summed * np.abs(r.slope) + (summed + e_summed) * e_slope + lsb_d
+    e_d1 = r.keep * (e_summed * np.abs(r.slope) + (summed + e_summed) * e_slope + lsb_d)
     d1 = summed * np.abs(r.slope)
     y1 = with_one(np.abs(r.y1))
     e_y = np.hstack([e_y1, np.zeros((len(x), 1))])
@@ -213,14 +221,21 @@ def bounds(network: Network, weights: list[Array], x: Array, r: Reference) -> tu
 
 @pytest.mark.parametrize("samples", [16, 13])
 @pytest.mark.parametrize("loss", Loss)
-@pytest.mark.parametrize("activation", Activation)
-def test_gradients_agree_with_pytorch(activation: Activation, loss: Loss, samples: int) -> None:
+@pytest.mark.parametrize(
+    ("activation", "dropout"),
+    [(kind, 0.0) for kind in Activation]
+    + [(kind, 0.375) for kind in Activation if kind != Activation.SURROGATE],
+)
+def test_gradients_agree_with_pytorch(
+    activation: Activation, dropout: float, loss: Loss, samples: int
+) -> None:
     network = Network(
         sizes=SIZES,
         activations=(activation, Activation.LINEAR),
         neurons=(NEURON if activation == Activation.SURROGATE else None, None),
         leak_shift=LEAK_SHIFT,
         loss=loss,
+        dropout=(dropout, 0.0),
     )
     rule = Rule(rate=2**-6, momentum=0.5)
     program = compile_network(network, rule, config=CONFIG, train=[samples])
@@ -238,10 +253,15 @@ def test_gradients_agree_with_pytorch(activation: Activation, loss: Loss, sample
         device.run(program.entry(Mode.TRAIN, samples))
         device.stream(encoded.batch(0, samples))
         device.wait()
+        hidden = program.memory.activations[0].read(device)[:, :-1]
         found = [t.read(device) * t.fmt.lsb for t in program.memory.momentum]
         saturations = program.saturations(read_state(device)[Region.COUNTERS][32:].view(np.uint32))
     assert not any(saturations.values()), "the bound holds only where nothing saturates"
-    expected = reference(network, real, x, label)
+    keep = np.ones(hidden.shape)
+    if dropout:
+        keep = (hidden != 0).astype(float)
+        assert 0.2 < 1 - keep.mean() < 0.9, "some must be dropped, and some kept"
+    expected = reference(network, real, x, label, keep)
     stochastic = network.formats.momentum.lsb
     for value, exact, bound in zip(
         found, (expected.g1, expected.g2), bounds(network, real, x, expected), strict=True

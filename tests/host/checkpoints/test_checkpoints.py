@@ -86,6 +86,7 @@ STEERED = (
     .replace("[checkpoints]", "[training.early_stopping]\npatience = 2\n[checkpoints]")
 )
 BY_BATCH = DENSE + "[training.schedule]\nkind = \"one_cycle\"\n"
+DROPPING = DENSE.replace('"relu"', '"relu", dropout = 0.25')
 STOPPED = (
     CLIMBING.replace("epochs = 4", "epochs = 4\nvalidation = 0.25")
     + "[training.early_stopping]\npatience = 1\nmonitor = \"val_accuracy\"\n"
@@ -109,7 +110,7 @@ validation = 0.2
 """
 
 
-@pytest.mark.parametrize("text", [DENSE, SPIKING, STEERED, BY_BATCH, STOPPED, AUGMENTED])
+@pytest.mark.parametrize("text", [DENSE, SPIKING, STEERED, BY_BATCH, STOPPED, AUGMENTED, DROPPING])
 def test_goes_on_behind_every_epoch(text, tmp_path):
     experiment = experiment_of(text, epochs=None if text is STEERED else 4)
     with open_device("golden", experiment.device_config) as device:
