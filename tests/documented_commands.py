@@ -29,6 +29,7 @@ FOREIGN = {"apt install libusb-1.0-0", "tensorboard --logdir DIR"}
 """Commands that are other programs' alone."""
 
 FILLED = {
+    "COMMAND": "train",
     "CONFIG": "small.toml",
     "SEARCH": "search.toml",
     "DIR": "run",
@@ -107,7 +108,8 @@ def _own(command: Shown) -> None:
     """By the parser of `synaptile` itself."""
     name, *words = filled(command)
     own = OWN[name]
-    if words or not command.inline:
+    # --help is answered at once.
+    if (words or not command.inline) and "--help" not in words:
         own.make_context(name, words)
 
 

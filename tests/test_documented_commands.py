@@ -76,7 +76,8 @@ def name_of(command):
 def test_is_understood(command):
     understood(command)
     if command.words[0] == "synaptile":
-        assert command.words[1] in DONE or (ROOT / ELSEWHERE[command.words[1]]).exists()
+        name, *_ = filled(command)
+        assert name in DONE or (ROOT / ELSEWHERE[name]).exists()
 
 
 @pytest.mark.parametrize(
