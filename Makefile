@@ -43,7 +43,7 @@ test: setup ## run the tests, JOBS at a time, and list the slowest
 test-placement: setup ## place and route a whole board
 	$(BIN)/python -m pytest -m placement
 
-test-all: setup ## run also the tests that take minutes each
+test-all: setup ## run also the tests that say little beside others for the time they take
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 -m ''
 
 bench: setup ## measure speed and utilisation into build/bench.json, and record what docs tell

@@ -24,7 +24,7 @@ from optuna.distributions import (
 from pydantic import Field, model_validator
 
 from host.config_tables import ConfigError, Count, Seed, Table, TomlFile, read_toml
-from host.run_config import RunConfig, read_config
+from host.run_config import RunConfig, SpikingRunConfig, read_config
 from host.training.tables import VALIDATION
 
 Choice = bool | int | float | str
@@ -96,16 +96,23 @@ class SearchFile(TomlFile):
         return "maximize" if self.monitor == "val_accuracy" else "minimize"
 
     @cached_property
-    def base(self) -> RunConfig:
-        """The run; ConfigError on one that has no validation samples."""
+    def base(self) -> RunConfig | SpikingRunConfig:
+        """The run, with samples to validate and with each table in which a value is varied.
+
+        Raises ConfigError where the run does not have the monitor, and where it cannot have such a
+        table.
+        """
         config = read_config(self.run)
-        if not isinstance(config, RunConfig):
+        if isinstance(config, SpikingRunConfig) and self.monitor != "val_accuracy":
             raise ConfigError(
-                f"{self.run} must train a dense network, as a spiking one has no validation samples"
+                f"monitor must be 'val_accuracy' where {self.run} trains a spiking network, which "
+                f"has no loss, not {self.monitor!r}"
             )
         tables = config.model_dump(exclude_unset=True)
         tables.setdefault("training", {}).setdefault("validation", VALIDATION)
-        return RunConfig.validated(tables)
+        for key in self.space:
+            _table(tables, key)
+        return type(config).parsed(tables)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """By key, as Optuna draws from them."""
@@ -122,12 +129,12 @@ class SearchFile(TomlFile):
             raise ConfigError(f"a grid must have at most {MAX_GRID:,} points, not {size:,}")
         return values
 
-    def config(self, values: Values) -> RunConfig:
+    def config(self, values: Values) -> RunConfig | SpikingRunConfig:
         """The run with these values; ConfigError where they are no values of their keys."""
         tables = self.base.model_dump(exclude_unset=True)
         for key, value in values.items():
             _put(tables, key, value)
-        return RunConfig.parsed(tables)
+        return type(self.base).parsed(tables)
 
     def own_values(self) -> dict[str, Any]:
         """What the run's file has for each key, defaults included."""
@@ -168,14 +175,19 @@ def _get(config: Any, key: str) -> Any:
 
 def _put(tables: Any, key: str, value: Any) -> None:
     """Set a value in tables, making those on its way that are not there yet."""
+    _table(tables, key)[key.rpartition(".")[2]] = value
+
+
+def _table(tables: Any, key: str) -> dict[str, Any]:
+    """The table of a key, made with those on its way where they are not there yet."""
     *way, last = _steps(key)
     for step in way:
         if isinstance(step, int):
             if not isinstance(tables, list) or step >= len(tables):
                 raise ConfigError(f"space.{key} names an entry {step} that the run does not have")
             tables = tables[step]
-        else:
+        elif isinstance(tables, dict):
             tables = tables.setdefault(step, {})
     if not isinstance(tables, dict) or isinstance(last, int):
         raise ConfigError(f"space.{key} must name a key of a table, such as training.learning_rate")
-    tables[last] = value
+    return tables

@@ -214,7 +214,10 @@ def _carried_out(
     """The run's results; TrialPruned where it falls behind, KeyboardInterrupt at a Ctrl-C."""
 
     def report(epoch: Any) -> None:
-        trial.report(getattr(epoch, monitor), epoch.epoch)
+        reached = getattr(epoch, monitor)
+        if reached is None:
+            return
+        trial.report(reached, epoch.epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
 
@@ -226,8 +229,13 @@ def _carried_out(
 
 
 def worth(results: dict[str, Any], monitor: str, averaged: int) -> float:
-    """The monitor at the epoch whose weights were kept, or else its mean over the last epochs."""
+    """The monitor at the epoch whose weights were kept, or else its mean over the last epochs.
+
+    Epochs of a spiking run that were not evaluated have None in their place, and do not count.
+    """
     curve = results[monitor]
     kept = results.get("best_epoch")
-    last = curve[kept - 1 : kept] if kept else curve[-averaged:]
+    if kept:
+        return float(curve[kept - 1])
+    last = [reached for reached in curve if reached is not None][-averaged:]
     return sum(last) / len(last)

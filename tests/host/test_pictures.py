@@ -49,7 +49,7 @@ def test_records_every_input_at_its_latency():
 @pytest.mark.parametrize(
     ("name", "drawn"),
     [
-        ("stdp_digits", ["weights_neurons", "rates", "raster"]),
+        ("stdp_digits_small", ["weights_neurons", "rates", "raster"]),
         ("cerebellum_breast_cancer", ["weights_outputs", "rates", "raster"]),
     ],
 )

@@ -273,7 +273,9 @@ def test_a_peer_that_fails_is_left_out(monkeypatch):
 
 
 @pytest.mark.simulator
-def test_the_report_is_printed_and_written(tmp_path):
+def test_the_report_is_printed_and_written(tmp_path, monkeypatch):
+    """With the peer that starts quickly; with both of them on demand, as a documented command."""
+    monkeypatch.setattr(bench.peers, "PEERS", ("numpy",))
     console = Console(record=True, width=160)
     out = tmp_path / "deep" / "bench.json"
     results = bench.main(out, quick=True, console=console)

@@ -77,7 +77,7 @@ def compared(devices: tuple[Device, Device], plan: Plan) -> list[EpochReport]:
 
 def test_a_run_on_iris_and_a_batch_of_digits(devices: tuple[Device, Device]) -> None:
     config = devices[0].config
-    compared(devices, iris(config, epochs=2))
+    compared(devices, iris(config, epochs=1))
     compared(devices, digits(config))
 
 

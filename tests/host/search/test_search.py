@@ -1,9 +1,8 @@
 """Searches: what a file may say, and that trials are shared, resumed and judged as it says."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -13,9 +12,14 @@ from typer.testing import CliRunner
 
 from host.commands.cli import app
 from host.config_tables import ConfigError
-from host.run_config import read_config
+from host.devices.device import open_device
+from host.run import prepare, train
+from host.run_config import parse_config, read_config
+from host.search.command import sweep
 from host.search.space import read_search
 from host.search.trials import UNFIT, ended, open_study, work, worth
+from host.spiking.rules import Prototype
+from tests.host.commands.test_spiking_cli import SMALL as SPIKING
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "sweeps"
 
@@ -35,6 +39,14 @@ SPACE = {
     "training.batch_size": "[8, 16]",
     "network.layers.0.units": "{ low = 4, high = 12, step = 4 }",
 }
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch):
+    """Workers need not import again what is there; those of the tutorial's search do."""
+    context = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: context)
+    return context
 
 
 def write(folder, space=SPACE, tables=RUN, **keys):
@@ -90,15 +102,24 @@ def test_a_grid_is_walked_once(tmp_path):
     assert sorted(points) == [(batch, units) for batch in (8, 16) for units in (4, 5, 6)]
 
 
-def test_killed_workers_are_made_good(tmp_path):
+def test_killed_workers_are_made_good(tmp_path, forked, monkeypatch):
+    monkeypatch.setattr("host.search.trials.HEARTBEAT", 1)
+    monkeypatch.setattr("host.search.trials.GRACE", 4)
     path, out = write(tmp_path, trials=6, pruning="false"), tmp_path / "out"
-    command = [sys.executable, "-m", "host.commands.cli", "sweep", str(path), "--out", str(out)]
-    options = {"stdout": subprocess.DEVNULL, "start_new_session": True}
-    with subprocess.Popen([*command, "--workers", "2"], **options) as running:
-        while not (out / "study.db").exists() or len(ended(open_study(read_search(path), out))) < 2:
-            assert running.poll() is None
-            time.sleep(0.1)
-        os.killpg(running.pid, signal.SIGKILL)
+    study = open_study(read_search(path), out)
+
+    def search_with_two():
+        os.setsid()
+        sweep(read_search(path), out, "golden", 2)
+
+    running = forked.Process(target=search_with_two)
+    running.start()
+    while len(ended(study)) < 2:
+        assert running.is_alive()
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.join()
+    assert running.exitcode == -signal.SIGKILL and len(ended(study)) < 6
     result = search(path, out, "--workers", 2)
     assert result.exit_code == 0, result.output
     assert len(ended(open_study(read_search(path), out))) == 6
@@ -128,6 +149,9 @@ def test_what_a_trial_is_worth():
     curve = {"val_loss": [4.0, 1.0, 3.0, 5.0]}
     assert worth(curve, "val_loss", 2) == 4
     assert worth({**curve, "best_epoch": 2}, "val_loss", 2) == 1
+    rare = {"val_accuracy": [None, 0.25, None, None, 0.75, 0.5]}
+    assert worth(rare, "val_accuracy", 1) == 0.5 and worth(rare, "val_accuracy", 3) == 0.5
+    assert worth({**rare, "best_epoch": 5}, "val_accuracy", 3) == 0.75
 
 
 @pytest.mark.parametrize(
@@ -164,10 +188,51 @@ def test_wrong_files_are_refused(tmp_path, change, message):
         read_search(path)
 
 
-def test_a_spiking_run_is_refused(tmp_path):
-    path = write(tmp_path, tables='[data]\nname = "iris"\n[spiking]\nrule = "climbing_fibre"\n')
-    with pytest.raises(ConfigError, match="must train a dense network"):
+def test_a_spiking_run_is_searched(tmp_path):
+    """The first trial is the run itself, judged by its last epoch, as labels move with weights."""
+    space = {"training.prototype.learning_rate": "{ low = 0.05, high = 0.4 }"}
+    study = worked(write(tmp_path, space, SPIKING, trials=2), tmp_path / "out")
+    own, other = study.trials
+    assert own.params == {"training.prototype.learning_rate": Prototype().learning_rate}
+    run = tomllib.loads(SPIKING)
+    run["training"]["validation"] = 0.2
+    for trial in (own, other):
+        run["training"]["prototype"] = {"learning_rate": trial.params.popitem()[1]}
+        experiment = prepare(parse_config(run))
+        with open_device("golden", experiment.device_config) as device:
+            reports = train(experiment, device).epochs
+        assert trial.value == reports[-1].val_accuracy
+        assert list(trial.intermediate_values.values()) == [r.val_accuracy for r in reports]
+
+
+def test_epochs_that_were_not_evaluated_do_not_count(tmp_path):
+    rare = SPIKING.replace("epochs = 2", "epochs = 3\nevaluate_every = 2")
+    space = {"spiking.neurons.count": "[8, 12]"}
+    study = worked(write(tmp_path, space, rare, method='"grid"'), tmp_path / "out")
+    assert [sorted(trial.intermediate_values) for trial in study.trials] == [[2, 3], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"monitor": '"val_loss"'}, "monitor must be 'val_accuracy'"),
+        ({"space": {"training.stdp.learning_rate": "[0.1]"}}, "stdp must be left out where"),
+        ({"space": {"training.batch_size": "[8]"}}, "unknown key 'training.batch_size'"),
+        ({"space": {"spiking.granules.cells": "[0]"}}, "cells must be"),
+    ],
+)
+def test_what_a_spiking_run_does_not_have_is_refused(tmp_path, change, message):
+    path = write(tmp_path, **{"space": {"spiking.neurons.count": "[8]"}, **change}, tables=SPIKING)
+    with pytest.raises(ConfigError, match=message):
         read_search(path)
+
+
+def test_a_table_that_the_run_leaves_out_can_be_searched(tmp_path):
+    """The first trial cannot be the run as it is, so its values are drawn as those of others."""
+    space = {"training.early_stopping.patience": "[1, 2]"}
+    study = worked(write(tmp_path, space, trials=1), tmp_path / "out")
+    assert study.trials[0].params["training.early_stopping.patience"] in (1, 2)
+    assert 0.3 < study.best_value <= 1
 
 
 def test_another_search_is_not_gone_on_with(tmp_path):
