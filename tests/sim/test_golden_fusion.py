@@ -16,9 +16,11 @@ CONFIG = configuration("ecp5-8x8")
 NETWORKS = [((6, 3), 21), ((9, 8, 2), 40), ((5, 17, 9, 3), 37), ((4, 7, 8, 9, 3), 64)]
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize(("sizes", "batch"), NETWORKS)
-def test_a_program_and_its_steps_end_alike(sizes, batch):
-    network = dense(sizes)
+def test_a_program_and_its_steps_end_alike(sizes, batch, dropout):
+    """With dropout too, whose pieces draw from the LFSRs in their order."""
+    network = dense(sizes, dropout=(*(dropout,) * (len(sizes) - 2), 0.0))
     rule = Rule(rate=2**-4, momentum=0.9)
     compiled = compile_network(network, rule, config=CONFIG, train=(batch,))
     random = np.random.default_rng(batch)
