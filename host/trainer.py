@@ -166,7 +166,7 @@ class Trainer:
         return plan.train.shuffled(order, out=self._shuffled, epoch=self.epoch)
 
     def _set_rate(self, batch: int) -> None:
-        """Write the registers of the rate with which `batch` of this epoch learns."""
+        """Write the registers of the rate with which the update `batch` of this epoch learns."""
         plan = self.plan
         self._factor = plan.factor(self.epoch, batch, self.figures)
         self._write(plan.compiled.rule_registers(plan.optimizer.rule(), self._factor))
@@ -192,6 +192,7 @@ class Trainer:
             mode,
             samples,
             batch,
+            update=self.plan.update_size if mode == Mode.TRAIN else None,
             interruption=self._interruption,
             before=before,
         )

@@ -3,7 +3,7 @@
 from amaranth.lib import data
 
 from hw.config import DeviceConfig, region_tiles
-from hw.isa import FIELDS, INSTRUCTION_WORDS
+from hw.isa import FIELDS, INSTRUCTION_WORDS, GradientFlag
 from hw.numbers import WORD_BITS
 
 INSTRUCTION = data.FlexibleLayout(
@@ -29,6 +29,8 @@ def used_bits(config: DeviceConfig) -> dict[str, int]:
     if config.spiking:
         length = WORD_BITS
     tile = (max(config.state_rows, *region_tiles(config).values()) - 1).bit_length()
-    flags = {} if config.spiking else {"flags": 0}
+    flags = {"flags": len(GradientFlag) if config.accumulation else 0}
+    if config.spiking:
+        flags = {}
     narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
     return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}

@@ -4,6 +4,8 @@ Arithmetic is in `sim.golden.units`. A command is carried out on whole matrices,
 images of the tile memories.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from hw.isa import (
     SATURATION_COUNTERS,
     SPIKING_OPCODES,
     Destination,
+    GradientFlag,
     Instruction,
     Loss,
     Opcode,
@@ -22,7 +25,7 @@ from hw.isa import (
     Source,
 )
 from hw.layout import TensorLayout, tiles
-from hw.numbers import GRADIENT_BITS, WORD_MAX, lfsr_seed
+from hw.numbers import CLIP_FRACTION_BITS, GRADIENT_BITS, SUM_BITS, WORD_MAX, lfsr_seed
 from sim.golden import units
 from sim.golden.lfsr import LfsrBank
 from sim.golden.loader import GoldenLoader
@@ -47,6 +50,8 @@ class GoldenDatapath:
     randomness: the lanes' LFSRs
     loader: what fills INPUT and TARGET
     step: the time step, as REPEAT counts it
+    squares: of gradients, summed since the last CLIP, or since the program started
+    factor: of the last CLIP of the program, 2**16 for 1
     totals: the counters by name, and `saturations`, one a statistic
     """
 
@@ -65,7 +70,9 @@ class GoldenDatapath:
         # Flat views of the images; `take` and assignment by index are fastest on these.
         self._flat = {region: image.reshape(-1) for region, image in self.images.items()}
         self._indices: dict[tuple[int, ...], NDArray[np.intp]] = {}
-        self.step = 0
+        # A sum is the word pair with twice the address of its weight.
+        self._sums = self._flat[Region.GRADIENT].view("<i4")
+        self.forget()
         self._spiking = GoldenSpiking(config, self.images, self.loader, self.randomness)
         self.clear_counters()
 
@@ -74,9 +81,14 @@ class GoldenDatapath:
         """The 32-bit state of each lane's LFSR (read-only)."""
         return self.randomness.state
 
+    def forget(self) -> None:
+        """Forget what lasts for a program only."""
+        self.step = 0
+        self.squares, self.factor = 0, 1 << CLIP_FRACTION_BITS
+
     def clear_counters(self) -> None:
         """Set every counter to 0."""
-        self.totals = dict.fromkeys(("busy", "samples", "correct", "loss"), 0)
+        self.totals = dict.fromkeys(("busy", "samples", "correct", "loss", "norm"), 0)
         self.saturations = np.zeros(SATURATION_COUNTERS, np.uint32)
 
     def _count_saturations(self, statistic: int, saturated: units.Mask) -> None:
@@ -127,7 +139,7 @@ class GoldenDatapath:
     # Commands
 
     def command(self, i: Instruction) -> None:
-        """Carry out one of DATAPATH_OPCODES or SPIKING_OPCODES."""
+        """Carry out one of DATAPATH_OPCODES or SPIKING_OPCODES, or CLIP."""
         match i.opcode:
             case Opcode.FORWARD:
                 self._forward(i)
@@ -137,6 +149,8 @@ class GoldenDatapath:
                 self._gradient(i)
             case Opcode.LOSS:
                 self._loss(i)
+            case Opcode.CLIP:
+                self._clip(i)
             case Opcode.RESPOND:
                 self._respond(i)
             case _ if i.opcode in SPIKING_OPCODES:
@@ -189,9 +203,41 @@ class GoldenDatapath:
         region, base = self._source(i)
         x = self._samples(base, i.depth, i.columns, i.right_depth)
         accumulator = units.product(self._words(Region.DELTA, d).T, self._words(region, x))
-        gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
-
+        self._count_busy(i)
         w = self._addresses(i.dest_base, i.rows, i.columns, i.dest_inner, self.config.lanes)
+        flags = [flag for flag in GradientFlag if i.flags >> flag & self.config.accumulation]
+        if flags:
+            accumulator = self._accumulated(i, accumulator, w, flags)
+        gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
+        if GradientFlag.CLIP in flags:
+            gradient = units.clip(gradient, self.factor)
+        elif GradientFlag.NORM in flags:
+            self.squares = units.add_squares(self.squares, gradient)
+        if GradientFlag.HOLD not in flags:
+            self._count_saturations(i.statistic, saturated)
+            self._update(i, w, gradient)
+
+    def _accumulated(
+        self,
+        i: Instruction,
+        accumulator: units.Integers,
+        w: NDArray[np.intp],
+        flags: Collection[GradientFlag],
+    ) -> units.Integers:
+        """What the epilogue gets of a product: alone, added to the sums in GRADIENT, or these."""
+        if GradientFlag.CLIP in flags:
+            accumulator = np.zeros_like(accumulator)
+        if flags != [GradientFlag.NORM]:
+            if GradientFlag.ADD in flags or GradientFlag.CLIP in flags:
+                accumulator = accumulator + self._sums[w]
+            accumulator, saturated = units.saturate(accumulator, SUM_BITS)
+            self._count_saturations(i.statistic, saturated)
+        if GradientFlag.HOLD in flags:
+            self._sums[w] = accumulator
+        return accumulator
+
+    def _update(self, i: Instruction, w: NDArray[np.intp], gradient: units.Integers) -> None:
+        """The weights at the addresses `w`, and their momentum."""
         updated = units.update(
             weight=self._read(Region.WEIGHT, w),
             momentum=self._read(Region.MOMENTUM, w) if i.use_momentum else np.zeros_like(gradient),
@@ -204,10 +250,17 @@ class GoldenDatapath:
         self._write(Region.WEIGHT, w, updated.weight)
         if i.use_momentum:
             self._write(Region.MOMENTUM, w, updated.momentum)
-        self._count_saturations(i.statistic, saturated)
         self._count_saturations(i.statistic + 1, updated.momentum_saturated)
         self._count_saturations(i.statistic + 2, updated.weight_saturated)
-        self._count_busy(i)
+
+    def _clip(self, i: Instruction) -> None:
+        """The norm, and the factor of GRADIENT with the flag CLIP until the next one."""
+        norm, self.factor = units.clip_factor(
+            self.squares, self.registers[Register.CLIP_THRESHOLD]
+        )
+        self.squares = 0
+        self.totals["norm"] += norm
+        self.saturations[i.statistic] += np.uint32(self.factor < 1 << CLIP_FRACTION_BITS)
 
     def _draw(self, rows: int, columns: int) -> NDArray[np.uint32]:
         """An LFSR state for each weight, in the order in which the columns leave the array.
