@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
 from hw.instruction import INSTRUCTION, used_bits
-from hw.isa import Opcode
+from hw.isa import GradientFlag, Opcode
 
 COMMAND_GAP = 24
 """Least cycles between the ends of two commands, whose statistics are counted one by one."""
@@ -35,6 +35,7 @@ def address_bits(*tiles: int) -> int:
 
 def tile_context(config: DeviceConfig) -> data.StructLayout:
     """What must be known of a tile after its operands were read."""
+    accumulation = {"flags": len(GradientFlag)} if config.accumulation else {}
     dest_bits = address_bits(
         config.activation_tiles, config.output_tiles, config.delta_tiles, config.weight_tiles
     )
@@ -54,6 +55,7 @@ def tile_context(config: DeviceConfig) -> data.StructLayout:
             "dest": dest_bits,
             "gate": address_bits(config.activation_tiles),
             "final": 1,
+            **accumulation,
         }
     )
 
@@ -289,6 +291,8 @@ class TileWalk(wiring.Component):
         same = (
             "opcode activation destination use_momentum shift leak_shift fraction statistic"
         ).split()
+        if self.config.accumulation:
+            same.append("flags")
         m.d.comb += [self.context[name].eq(command[name]) for name in same]
         m.d.comb += [
             self.context.mask.eq(
