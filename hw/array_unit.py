@@ -364,10 +364,10 @@ class ArrayUnit(wiring.Component):
         )
         active = self.clip_start | self.forget | factor.busy
         m.submodules.factor = while_active(factor, active, platform, name="factor")
-        clipped = tag.flags[GradientFlag.CLIP]
+        held = tag.flags[GradientFlag.HOLD]
         m.d.comb += [
             clip.valid.eq(valid),
-            clip.square.eq(tag.flags[GradientFlag.NORM] & ~clipped),
+            clip.square.eq(held & tag.flags[GradientFlag.NORM]),
             clip.mask.eq(epilogue.o_mask),
             clip.gradients.eq(epilogue.gradients),
             clip.factor.eq(factor.factor),

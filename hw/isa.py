@@ -101,7 +101,7 @@ class GradientFlag(IntEnum):
     ADD = 1
     """S is the product and what stands there."""
     NORM = 2
-    """The squares of g count for the norm that the next CLIP looks at; not with the flag CLIP."""
+    """With HOLD: the squares of g count for the norm that the next CLIP looks at."""
     CLIP = 3
     """S is what stands there, without a product; g is multiplied by the factor of the last CLIP of
     the program, 1 without one."""

@@ -68,7 +68,8 @@ async def equals_golden(dut: Any) -> None:
         await check(ports, squares, int(random.integers(1 << WORD_BITS)))
     for _ in range(150):
         squares = int(random.integers(0, MOST, dtype=np.uint64)) >> int(random.integers(NORM_BITS))
-        await check(ports, squares, int(random.integers(1 << WORD_BITS)) >> int(random.integers(16)))
+        threshold = int(random.integers(1 << WORD_BITS)) >> int(random.integers(WORD_BITS))
+        await check(ports, squares, threshold)
 
 
 @cocotb.test()

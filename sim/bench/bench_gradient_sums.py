@@ -74,13 +74,13 @@ class Bench:
             ends = random.choice([-SUM_MAX - 1, SUM_MAX], lanes)
             sums = ends - memory + random.integers(-2, 3, lanes)
         flags = dict(zip(("product", "stored", "hold"), random.random(3) < 0.6, strict=True))
+        mask = random.random(lanes) < random.choice([0.0, 0.5, 1.0])
         return Column(
             sums=sums,
             memory=memory,
-            mask=random.random(lanes) < random.choice([0.0, 0.5, 1.0]),
             tile=int(random.integers(self.config.weight_tiles)),
             index=int(random.integers(lanes)),
-            **{**flags, **given},
+            **{"mask": mask, **flags, **given},
         )
 
     async def send(self, column: Column | None) -> None:

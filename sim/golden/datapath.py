@@ -209,13 +209,14 @@ class GoldenDatapath:
         if flags:
             accumulator = self._accumulated(i, accumulator, w, flags)
         gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
+        if GradientFlag.HOLD in flags:
+            if GradientFlag.NORM in flags:
+                self.squares = units.add_squares(self.squares, gradient)
+            return
         if GradientFlag.CLIP in flags:
             gradient = units.clip(gradient, self.factor)
-        elif GradientFlag.NORM in flags:
-            self.squares = units.add_squares(self.squares, gradient)
-        if GradientFlag.HOLD not in flags:
-            self._count_saturations(i.statistic, saturated)
-            self._update(i, w, gradient)
+        self._count_saturations(i.statistic, saturated)
+        self._update(i, w, gradient)
 
     def _accumulated(
         self,
