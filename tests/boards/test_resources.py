@@ -58,14 +58,16 @@ def test_refuses_a_family_without_a_part() -> None:
 
 
 def test_says_what_a_configuration_leaves_out() -> None:
-    assert left_out(configuration("ecp5-8x8-spiking")) == ()
-    assert left_out(configuration("ecp5-8x8")) == ("spiking neurons",)
+    accumulation = "accumulated and clipped gradients"
+    assert left_out(configuration("ecp5-8x8-spiking")) == (accumulation,)
+    assert left_out(configuration("ecp5-8x8")) == (accumulation, "spiking neurons")
+    assert left_out(configuration("ecp5-8x8-full")) == ("spiking neurons",)
     assert left_out(configuration("ecp5-8-spiking")) == ("backpropagation",)
     assert left_out(configuration("gw2a-4-spiking")) == ("granule cells", "backpropagation")
     small = left_out(configuration("up5k-2-spiking"))
     assert small[:2] == ("granule cells", "backpropagation") and "one by one" in small[2]
     up5k = left_out(configuration("up5k-4x2"))
-    assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[4]
+    assert up5k[:2] == ("momentum", "sigmoid and tanh") and "upper 8" in up5k[5]
     assert "overlap" in up5k[-1]
 
 

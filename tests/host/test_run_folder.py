@@ -76,6 +76,26 @@ def test_metrics_tell_every_epoch_and_every_few_batches(small, tmp_path):
     assert last["quantiles"]["layer_1"][0] == least
 
 
+def test_a_clipped_run_tells_norms_and_goes_on_with_the_same_bits(small, tmp_path, monkeypatch):
+    """Of three batches an update, of which an epoch's last one has fewer."""
+    text = SMALL.replace("[training]", "[training]\naccumulate_batches = 3\nclip_norm = 0.25")
+    small.write_text(text + '[device]\nconfiguration = "ecp5-8x8-full"\n')
+    said = trained(small, tmp_path / "run").output
+    values = result_of(tmp_path / "run")
+    epochs = values["epochs"]
+    assert 0 < values["clipped_updates"] <= values["updates"] and values["updates"] % epochs == 0
+    assert f"{values['clipped_updates']} of {values['updates']} updates" in said
+    assert "3 an update" in said
+    metrics = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    events = [event for event in metrics if event["event"] == "epoch"]
+    assert [event["gradient_norm"] for event in events] == values["gradient_norm"]
+    assert sum(event["clipped"] for event in events) == values["clipped_updates"]
+    assert min(values["gradient_norm"]) > 0
+    interrupted(small, tmp_path / "stopped", monkeypatch)
+    trained(small, tmp_path / "stopped", "--resume")
+    assert result_of(tmp_path / "stopped") == values
+
+
 def test_a_watched_run_computes_the_same(small, tmp_path):
     trained(small, tmp_path / "watched", "--tensorboard")
     small.write_text(SMALL)
