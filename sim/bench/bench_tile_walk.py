@@ -27,7 +27,7 @@ START_CYCLES = 2
 
 COPIED = (
     *("opcode", "activation", "destination", "use_momentum"),
-    *("shift", "leak_shift", "fraction", "statistic"),
+    *("shift", "leak_shift", "fraction", "statistic", "flags"),
 )
 """Fields of the instruction that the context hands on."""
 
