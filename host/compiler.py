@@ -262,6 +262,10 @@ def compile_network(
             raise CompileError(
                 f"a batch must have a whole number of samples >= 1 to {mode.value}, not {size!r}"
             )
+    if at_once is not None and (at_once != int(at_once) or at_once < 1):
+        raise CompileError(
+            f"at_once must be a whole number of samples >= 1 to train, not {at_once!r}"
+        )
     if train and not network.learning:
         raise CompileError("at least one layer must learn, but all of them are frozen")
     most = int(at_once or max(train, default=1))

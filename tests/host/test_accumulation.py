@@ -231,6 +231,11 @@ def test_too_much_for_the_device_is_refused():
     small = replace(FULL, program_length=48)
     with pytest.raises(CompileError, match="programs need .* as many, that divide the data set"):
         plan_of(SGD(accumulate_batches=4), batch_size=7, config=small)
+    for size in (0, 2.5):
+        with pytest.raises(CompileError, match="at_once must be a whole number of samples >= 1"):
+            compile_network(
+                dense((5, 3)), Rule(rate=0.1), config=FULL, train=[8], at_once=size
+            )
     narrow = replace(FULL, accumulator_width=36)
     assert narrow.max_depth == 30
     with pytest.raises(CompileError, match="at most 32 batches on ecp5-8x8-full, not 33"):
