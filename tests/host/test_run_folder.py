@@ -76,6 +76,15 @@ def test_metrics_tell_every_epoch_and_every_few_batches(small, tmp_path):
     assert last["quantiles"]["layer_1"][0] == least
 
 
+def test_a_watched_run_computes_the_same(small, tmp_path):
+    trained(small, tmp_path / "watched", "--tensorboard")
+    small.write_text(SMALL)
+    trained(small, tmp_path / "plain")
+    with np.load(tmp_path / "watched" / "weights.npz") as own:
+        with np.load(tmp_path / "plain" / "weights.npz") as other:
+            assert all(np.array_equal(own[name], other[name]) for name in other.files)
+
+
 def test_a_clipped_run_tells_norms_and_goes_on_with_the_same_bits(small, tmp_path, monkeypatch):
     """Of three batches an update, of which an epoch's last one has fewer."""
     text = SMALL.replace("[training]", "[training]\naccumulate_batches = 3\nclip_norm = 0.25")
@@ -94,15 +103,6 @@ def test_a_clipped_run_tells_norms_and_goes_on_with_the_same_bits(small, tmp_pat
     interrupted(small, tmp_path / "stopped", monkeypatch)
     trained(small, tmp_path / "stopped", "--resume")
     assert result_of(tmp_path / "stopped") == values
-
-
-def test_a_watched_run_computes_the_same(small, tmp_path):
-    trained(small, tmp_path / "watched", "--tensorboard")
-    small.write_text(SMALL)
-    trained(small, tmp_path / "plain")
-    with np.load(tmp_path / "watched" / "weights.npz") as own:
-        with np.load(tmp_path / "plain" / "weights.npz") as other:
-            assert all(np.array_equal(own[name], other[name]) for name in other.files)
 
 
 def test_the_folder_s_configuration_trains_the_same_again(small, tmp_path):
