@@ -97,6 +97,7 @@ PARTS: dict[str, Part] = {
 SIZED_FOR = {
     "up5k-4x2": "iCE40UP5K",
     "ecp5-8x8": "LFE5U-85F",
+    "ecp5-8x8-full": "LFE5U-85F",
     "ecp5-16x8": "LFE5U-85F",
     "ecp5-4x2": "LFE5U-12F",
     "ecp5-4x4": "LFE5U-25F",

@@ -37,6 +37,7 @@ PAGE = Path(__file__).with_name("commands.md")
 ENUMS = (
     (isa.Opcode, "Commands"),
     (isa.Activation, "Activations"),
+    (isa.GradientFlag, "Flags of GRADIENT"),
     (isa.Loss, "Losses"),
     (isa.Source, "Right operands"),
     (isa.Destination, "Destinations"),

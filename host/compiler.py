@@ -5,7 +5,7 @@ Pure: nothing is sent. `Compiled.load` then writes the result to any device.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,10 @@ from host.program import (
     check_statistics,
     statistic_index,
 )
-from hw.config import DeviceConfig
+from host.update_program import parts, update_program
+from hw.config import CONFIGURATIONS, DeviceConfig
 from hw.isa import Instruction, Region, Register
-from hw.numbers import mantissa_and_shift
+from hw.numbers import WORD_BITS, mantissa_and_shift
 
 MAX_CHUNKS = 4
 """Pieces into which the last layer is cut at most; more would only repeat its start-up."""
@@ -87,6 +88,12 @@ class Compiled:
         if rule.momentum and not self.momentum:
             raise CompileError(
                 "the programs keep no momentum: compile them with a rule that has it"
+            )
+        if (rule.clip_norm is None) != (self.rule.clip_norm is None):
+            raise CompileError(
+                "the programs clip the gradient where the rule that they were compiled with has a "
+                f"clip_norm, which is {self.rule.clip_norm}, and the other one's {rule.clip_norm}: "
+                "compile them with that one"
             )
         return rule_registers(rule, self.network, self.config, factor)
 
@@ -180,13 +187,39 @@ def rule_registers(
     eta = rule.rate if factor is None else rule.rate * factor
     rate = _constant("rate", eta * scale, config, vanishes=factor is not None)
     decay = _constant("rate * decay", eta * rule.decay, config, vanishes=factor is not None)
+    clipped = {}
+    if rule.clip_norm is not None:
+        clipped[Register.CLIP_THRESHOLD] = _threshold(rule.clip_norm, network, config)
     return {
+        **clipped,
         Register.MOMENTUM_FACTOR: min(round(rule.momentum * 2**16), 2**16 - 1),
         Register.RATE: rate[0],
         Register.RATE_SHIFT: rate[1],
         Register.DECAY: decay[0],
         Register.DECAY_SHIFT: decay[1],
     }
+
+
+def _threshold(norm: float, network: Network, config: DeviceConfig) -> int:
+    if not config.accumulation:
+        raise CompileError(
+            f"the rule clips the gradient, which {config.name} leaves out: leave clip_norm out, or "
+            f"take {_accumulating()}"
+        )
+    fmt = network.formats.momentum
+    threshold = round(norm * 2**fmt.fraction)
+    if not 0 < threshold < 1 << WORD_BITS:
+        raise CompileError(
+            f"clip_norm must be from {fmt.lsb:g} to {((1 << WORD_BITS) - 1) * fmt.lsb:g} where "
+            f"momentum is {fmt}, not {norm:g}"
+        )
+    return threshold
+
+
+def _accumulating() -> str:
+    """The configurations that can, to be named in an error."""
+    names = [name for name, config in CONFIGURATIONS.items() if config.accumulation]
+    return " or ".join(names)
 
 
 def _constant(
@@ -211,11 +244,14 @@ def compile_network(
     train: Collection[int] = (),
     evaluate: Collection[int] = (),
     predict: Collection[int] = (),
+    at_once: int | None = None,
 ) -> Compiled:
     """Compile programs for batches of the sizes named for each mode.
 
-    A data set of N samples in batches of b needs the sizes b and N mod b. Raises CompileError
-    where the network does not fit the device, naming what it needs, what there is, and a way out.
+    A data set of N samples in batches of b needs the sizes b and N mod b. A size in `train` is that
+    of an update, whose samples come in batches of `at_once` and a smaller last one; as one batch if
+    left out. Raises CompileError where the network does not fit the device, naming what it needs,
+    what there is, and a way out.
     """
     sizes = {Mode.TRAIN: train, Mode.EVALUATE: evaluate, Mode.PREDICT: predict}
     wanted = [(mode, size) for mode, each in sizes.items() for size in dict.fromkeys(each)]
@@ -226,24 +262,43 @@ def compile_network(
             raise CompileError(
                 f"a batch must have a whole number of samples >= 1 to {mode.value}, not {size!r}"
             )
+    if at_once is not None and (at_once != int(at_once) or at_once < 1):
+        raise CompileError(
+            f"at_once must be a whole number of samples >= 1 to train, not {at_once!r}"
+        )
     if train and not network.learning:
         raise CompileError("at least one layer must learn, but all of them are frozen")
-    batch = int(max(size for _, size in wanted))
+    most = int(at_once or max(train, default=1))
+    batches = {size: parts(int(size), most) for size in train}
+    sums = rule.clip_norm is not None or max(map(len, batches.values()), default=1) > 1
+    batch = int(max(min(size, most) if mode == Mode.TRAIN else size for mode, size in wanted))
     momentum = rule.momentum > 0
     rule_registers(rule, network, config)
+    if sums:
+        check_accumulation(batches.values(), config)
     check_features(network, config, batch=batch)
     check_statistics(network)
-    memory = map_memory(network, config, batch=batch, momentum=momentum)
+    memory = map_memory(network, config, batch=batch, momentum=momentum, sums=sums)
 
     for chunks in range(MAX_CHUNKS, 0, -1):
         instructions: list[Instruction] = []
         entries = {}
         for mode, size in wanted:
-            program = BatchProgram(
-                network, config, memory, samples=int(size), momentum=momentum, chunks=chunks
+            write = partial(
+                BatchProgram,
+                network,
+                config,
+                memory,
+                momentum=momentum,
+                chunks=chunks,
+                update=int(size),
             )
-            entries[mode, int(size)] = len(instructions)
-            instructions += program.instructions(mode, start=len(instructions))
+            start = entries[mode, int(size)] = len(instructions)
+            if mode == Mode.TRAIN and (len(batches[size]) > 1 or rule.clip_norm is not None):
+                clip = rule.clip_norm is not None
+                instructions += update_program(batches[size], write, clip=clip, start=start)
+            else:
+                instructions += write(samples=int(size)).instructions(mode, start=start)
         if len(instructions) <= config.program_length:
             return Compiled(
                 network=network,
@@ -255,6 +310,23 @@ def compile_network(
             )
     raise CompileError(
         f"programs need {len(instructions)} instructions, {config.name} has "
-        f"{config.program_length}: compile fewer batch sizes (choose a batch that divides the data "
-        "set) or take fewer layers"
+        f"{config.program_length}: compile fewer batch sizes (choose a batch, and where gradients "
+        "are accumulated as many, that divide the data set) or take fewer layers"
     )
+
+
+def check_accumulation(updates: Collection[Sequence[int]], config: DeviceConfig) -> None:
+    """Raise CompileError where the device cannot add the gradients of so many batches."""
+    if not config.accumulation:
+        raise CompileError(
+            f"an update takes the gradients of several batches, which {config.name} cannot add: "
+            f"let each batch be an update (accumulate_batches = 1), or take {_accumulating()}"
+        )
+    # The batches between the first and the last one are counted in a length of an instruction.
+    most = config.max_depth + 2
+    longest = max(len(sizes) for sizes in updates)
+    if longest > most:
+        raise CompileError(
+            f"an update must take at most {most} batches on {config.name}, not {longest}: take "
+            "larger batches, or fewer"
+        )

@@ -118,8 +118,13 @@ class DenseExperiment:
         return (
             f"{self.config.data.source}: {len(plan.train)} samples to learn{validated}, {test} to "
             "test; "
-            f"network {sizes}, {loss}, batches of {plan.batch_size}, seed {plan.seed}"
+            f"network {sizes}, {loss}, {self._batches()}, seed {plan.seed}"
         )
+
+    def _batches(self) -> str:
+        count = self.plan.optimizer.accumulate_batches
+        several = f", {count} an update" if count > 1 else ""
+        return f"batches of {self.plan.batch_size}{several}"
 
     def heading(self) -> str:
         """See `Experiment.heading`."""
@@ -195,6 +200,17 @@ class DenseExperiment:
             return losses
         return {**losses, "val_accuracy": [report.val_accuracy for report in outcome.epochs]}
 
+    def _clipping(self, outcome: Outcome) -> dict[str, Any]:
+        """Norms by epoch, and how often they were clipped, where they are."""
+        if self.plan.optimizer.clip_norm is None:
+            return {}
+        epochs = outcome.epochs
+        return {
+            "gradient_norm": [report.gradient_norm for report in epochs],
+            "clipped_updates": sum(report.clipped for report in epochs),
+            "updates": len(epochs) * self.plan.batches,
+        }
+
     def results(self, outcome: Outcome) -> dict[str, Any]:
         """See `Experiment.results`."""
         counts, epochs = outcome.counts, outcome.epochs
@@ -204,6 +220,7 @@ class DenseExperiment:
             **self._validation(outcome),
             "train_loss": [report.train_loss for report in epochs],
             "test_loss": [report.test_loss for report in epochs],
+            **self._clipping(outcome),
             **circumstances(self, outcome),
             "mac_utilisation": mac_utilisation(self.network, self.device_config, counts),
             "saturations": self.plan.compiled.saturations(counts.saturations),
@@ -230,6 +247,8 @@ class DenseExperiment:
             exact = ", ".join(f"{a:.4f}" for a in answer["answer"])
             rounded = ", ".join(map(str, answer["rounded"]))
             rows.append(("answer", f"({question}) -> ({rounded}), exactly ({exact})"))
+        if "updates" in values:
+            rows.append(("clipped", f"{values['clipped_updates']} of {values['updates']} updates"))
         if values["cycles"] is not None:
             used = f"{100 * values['mac_utilisation']:.1f} % of a training step"
             rows.append(("MAC utilisation", used))

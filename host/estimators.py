@@ -19,7 +19,7 @@ from host.data import Scaling
 from host.layers import Dense
 from host.sequential import Sequential
 from host.training.rules import SGD
-from host.training.schedule import Schedule
+from host.training.schedule import Constant, Schedule
 from hw.config import DeviceConfig
 
 Reals = NDArray[np.float64]
@@ -42,6 +42,8 @@ class _DenseEstimator(BaseEstimator):
         momentum: float,
         l2: float | bool,
         schedule: Schedule | None,
+        accumulate_batches: int,
+        clip_norm: float | None,
         batch_size: int,
         epochs: int,
         scaling: str | float,
@@ -56,6 +58,8 @@ class _DenseEstimator(BaseEstimator):
         self.momentum = momentum
         self.l2 = l2
         self.schedule = schedule
+        self.accumulate_batches = accumulate_batches
+        self.clip_norm = clip_norm
         self.batch_size = batch_size
         self.epochs = epochs
         self.scaling = scaling
@@ -66,9 +70,14 @@ class _DenseEstimator(BaseEstimator):
     def _learn(self, x: Reals, y: NDArray[Any], outputs: int) -> None:
         """Train a network with so many outputs."""
         scaling = self._input_scaling(x)
-        optimizer = SGD(self.learning_rate, self.momentum, self.l2)
-        if self.schedule is not None:
-            optimizer = SGD(self.learning_rate, self.momentum, self.l2, self.schedule)
+        optimizer = SGD(
+            self.learning_rate,
+            self.momentum,
+            self.l2,
+            Constant() if self.schedule is None else self.schedule,
+            self.accumulate_batches,
+            self.clip_norm,
+        )
         layers = [
             Dense(units, self.activation, dropout=self.dropout)
             for units in self.hidden_layer_sizes
@@ -112,7 +121,8 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
     hidden_layer_sizes: neurons of each hidden layer
     activation: of the hidden layers, one of `host.layers.ACTIVATIONS`
     dropout: probability by which training drops each of their outputs
-    learning_rate, momentum, l2, schedule: the rule; see `host.training.rules.SGD`
+    learning_rate, momentum, l2, schedule, accumulate_batches, clip_norm: the rule; see
+        `host.training.rules.SGD`
     batch_size, epochs: how long it learns
     scaling: of the inputs: 'z-score' by the training samples, clipped at 4 deviations, 'none', or
         a divisor; what leaves the input format's range, -64 to 64, is an error
@@ -140,6 +150,8 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
         momentum: float = 0.9,
         l2: float | bool = False,
         schedule: Schedule | None = None,
+        accumulate_batches: int = 1,
+        clip_norm: float | None = None,
         batch_size: int = 16,
         epochs: int = 30,
         scaling: str | float = "z-score",
@@ -155,6 +167,8 @@ class SynaptileClassifier(ClassifierMixin, _DenseEstimator):
             momentum=momentum,
             l2=l2,
             schedule=schedule,
+            accumulate_batches=accumulate_batches,
+            clip_norm=clip_norm,
             batch_size=batch_size,
             epochs=epochs,
             scaling=scaling,
@@ -221,6 +235,8 @@ class SynaptileRegressor(RegressorMixin, _DenseEstimator):
         momentum: float = 0.0,
         l2: float | bool = False,
         schedule: Schedule | None = None,
+        accumulate_batches: int = 1,
+        clip_norm: float | None = None,
         batch_size: int = 8,
         epochs: int = 30,
         scaling: str | float = "z-score",
@@ -236,6 +252,8 @@ class SynaptileRegressor(RegressorMixin, _DenseEstimator):
             momentum=momentum,
             l2=l2,
             schedule=schedule,
+            accumulate_batches=accumulate_batches,
+            clip_norm=clip_norm,
             batch_size=batch_size,
             epochs=epochs,
             scaling=scaling,

@@ -5,6 +5,7 @@ from hw.isa import (
     Activation,
     Destination,
     DropoutFlag,
+    GradientFlag,
     Instruction,
     Loss,
     Opcode,
@@ -33,7 +34,7 @@ def describe(i: Instruction) -> str:
             text = (
                 f"DELTA {_result(i)} = WEIGHT^T {_left(i)} x DELTA {_right(i)} "
                 f"* {_activation(i)}'(ACTIVATION {i.gate})"
-                f"{' or 0 where that is 0' if i.flags & DropoutFlag.DROP else ''}"
+                f"{' or 0 where that is 0' if i.flags >> DropoutFlag.DROP & 1 else ''}"
             )
         case Opcode.RESPOND:
             text = (
@@ -42,11 +43,11 @@ def describe(i: Instruction) -> str:
                 f"{i.depth} steps, leak 2**-{i.leak_shift}, threshold {i.gate}"
             )
         case Opcode.GRADIENT:
-            memories = "WEIGHT and MOMENTUM" if i.use_momentum else "WEIGHT"
-            text = (
-                f"{memories} {_result(i)} <- DELTA {_left(i)} x "
-                f"{Source(i.source).name}^T {_right(i)}"
-            )
+            text = _gradient(i)
+        case Opcode.REPEAT:
+            text = f"to {i.rows}, {i.columns} times in all"
+        case Opcode.CLIP:
+            text = f"; statistic {i.statistic}"
         case Opcode.LOSS:
             kind = "class" if i.class_target else "vector"
             text = (
@@ -57,6 +58,21 @@ def describe(i: Instruction) -> str:
         case _:
             text = ""
     return f"{opcode.name:<9}{_shape(i)}{text}{_ending(i)}".rstrip()
+
+
+def _gradient(i: Instruction) -> str:
+    """What is updated, or held, with what."""
+    flags = {flag for flag in GradientFlag if i.flags >> flag & 1}
+    memories = "WEIGHT and MOMENTUM" if i.use_momentum else "WEIGHT"
+    if GradientFlag.HOLD in flags:
+        memories = "GRADIENT"
+    product = f"DELTA {_left(i)} x {Source(i.source).name}^T {_right(i)}"
+    if GradientFlag.CLIP in flags:
+        product = "clipped GRADIENT"
+    elif GradientFlag.ADD in flags:
+        product = f"GRADIENT + {product}"
+    normed = ", and its norm" if GradientFlag.NORM in flags else ""
+    return f"{memories} {_result(i)} <- {product}{normed}"
 
 
 def _shape(i: Instruction) -> str:
@@ -86,8 +102,8 @@ def _activation(i: Instruction) -> str:
 
 
 def _dropout(i: Instruction) -> str:
-    text = f" * {256 - i.gate}/256" if i.flags & DropoutFlag.SCALE else ""
-    return text + (f", dropped by {i.gate}/256" if i.flags & DropoutFlag.DROP else "")
+    text = f" * {256 - i.gate}/256" if i.flags >> DropoutFlag.SCALE & 1 else ""
+    return text + (f", dropped by {i.gate}/256" if i.flags >> DropoutFlag.DROP & 1 else "")
 
 
 def _left(i: Instruction) -> str:

@@ -3,6 +3,7 @@
 Every region begins with tile 0 and is filled layer after layer:
 
     WEIGHT, MOMENTUM   W_1 | ... | W_m      ceil(n_l / L) x ceil((n_{l-1} + 1) / L) tiles
+    GRADIENT           as WEIGHT, two words for each
     INPUT, TARGET      in each of the two buffers
     ACTIVATION         y_1 | ... | y_{m-1}  ceil(N / B) batch tiles, ceil((n_l + 1) / L) apart
                        s_l ...              slopes of the layers that spike, as far apart
@@ -15,6 +16,7 @@ multiplies. A layer that spikes has its currents where its activity comes to lie
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +109,43 @@ class Tensor:
         return replace(self.layout, base=0)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """The accumulated gradients of a weight matrix: for each weight a sum of 32 bits.
+
+    Parameters
+    ----------
+    weight: the matrix
+    """
+
+    weight: Tensor
+
+    region: ClassVar[Region] = Region.GRADIENT
+
+    def __str__(self) -> str:
+        return f"gradient sum of layer {self.weight.layer}"
+
+    @property
+    def start(self) -> int:
+        """Word address of the first sum."""
+        return 2 * self.weight.start
+
+    @property
+    def words(self) -> int:
+        """Words of all sums."""
+        return 2 * self.weight.words
+
+    def element(self, address: int) -> tuple[int, int] | None:
+        """Row and column of a word address of the region, None where the matrix has none."""
+        return self.weight.element(address // 2)
+
+    def read(self, device: Device) -> NDArray[np.int32]:
+        """The sums in the device, shape of the weights."""
+        image = np.zeros(self.weight.start + self.weight.words, np.int32)
+        image[self.weight.start :] = device.read(self.region, self.start, self.words).view("<i4")
+        return image[self.weight.layout.addresses()]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MemoryMap:
     """The tensors of a network on a device.
@@ -114,6 +153,7 @@ class MemoryMap:
     Parameters
     ----------
     weights, momentum: by layer; momentum is empty where the device or the rule has none
+    sums: by layer; empty where no gradients are accumulated
     inputs, targets: by buffer
     activations: of hidden layers
     slopes: of those that spike, by layer
@@ -123,6 +163,7 @@ class MemoryMap:
 
     weights: tuple[Tensor, ...]
     momentum: tuple[Tensor, ...]
+    sums: tuple[Sums, ...]
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
     activations: tuple[Tensor, ...]
@@ -130,10 +171,11 @@ class MemoryMap:
     output: Tensor
     deltas: tuple[Tensor, ...]
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | Sums]:
         groups = (self.weights, self.momentum, self.inputs, self.targets, self.activations)
         for group in (*groups, self.slopes.values(), (self.output,), self.deltas):
             yield from group
+        yield from self.sums
 
     def extents(self) -> dict[Region, int]:
         """Words of each tile memory from address 0 to the last that a tensor uses."""
@@ -172,10 +214,13 @@ def _ones(tensor: Tensor) -> list[tuple[Region, int, NDArray[np.int16]]]:
     ]
 
 
-def map_memory(network: Network, config: DeviceConfig, *, batch: int, momentum: bool) -> MemoryMap:
+def map_memory(
+    network: Network, config: DeviceConfig, *, batch: int, momentum: bool, sums: bool = False
+) -> MemoryMap:
     """Lay a network's tensors out for batches of up to `batch` samples.
 
-    Raises CompileError, listing what is needed and what there is, where a memory is too small.
+    With `sums` its gradients are accumulated. Raises CompileError, listing what is needed and what
+    there is, where a memory is too small.
     """
     place = _Placement(config, batch)
     sizes, formats = network.sizes, network.formats
@@ -211,6 +256,7 @@ def map_memory(network: Network, config: DeviceConfig, *, batch: int, momentum: 
             for w in weights
             if momentum
         ),
+        sums=tuple(Sums(w) for w in weights if sums),
         inputs=_buffers(inputs, config.input_tiles),
         targets=_buffers(targets, config.target_tiles),
         activations=activations,

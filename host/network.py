@@ -289,6 +289,8 @@ class Rule:
     rate: eta, above 0; g is the mean gradient over the batch
     momentum: beta, at least 0 and below 1
     decay: lambda of the L2 term lambda/2 |w|^2, at least 0; it covers biases too
+    clip_norm: largest norm of g over all layers, which is scaled down to it where it has a larger
+        one, before momentum and decay; None: whatever it is
 
     Raises ValueError when a value is outside its range.
     """
@@ -296,6 +298,7 @@ class Rule:
     rate: float
     momentum: float = 0.0
     decay: float = 0.0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate > 0):
@@ -304,3 +307,5 @@ class Rule:
             raise ValueError(f"momentum must be at least 0 and below 1, not {self.momentum}")
         if not (math.isfinite(self.decay) and self.decay >= 0):
             raise ValueError(f"decay must be at least 0 and finite, not {self.decay}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise ValueError(f"clip_norm must be above 0 and finite, not {self.clip_norm}")

@@ -34,7 +34,7 @@ class Plan:
     ----------
     compiled: network and programs
     optimizer: the rule and its schedule
-    factors: of the schedule, by epoch or by batch of the whole run
+    factors: of the schedule, by epoch or by update of the whole run
     epochs, batch_size, seed, stopping: as in `make_plan`
     evaluation_batch: samples of a batch where nothing is learned
     train: encoded samples
@@ -62,16 +62,21 @@ class Plan:
 
     @property
     def batches(self) -> int:
-        """Of an epoch."""
-        return tiles(len(self.train), self.batch_size)
+        """Updates of an epoch, each of one batch or of several."""
+        return tiles(len(self.train), self.update_size)
+
+    @property
+    def update_size(self) -> int:
+        """Samples of an update; the last one of an epoch takes the rest."""
+        return self.batch_size * self.optimizer.accumulate_batches
 
     @property
     def by_batch(self) -> bool:
-        """Whether the rate changes between batches."""
+        """Whether the rate changes between updates."""
         return self.optimizer.schedule.by_batch
 
     def factor(self, epoch: int, batch: int, figures: Sequence[Figures]) -> float:
-        """What the rate is multiplied by in a batch of `epoch` (from 0).
+        """What the rate is multiplied by in the update `batch` of `epoch` (both from 0).
 
         `figures` are those of the epochs before.
         """
@@ -103,7 +108,8 @@ def make_plan(
     network, optimizer, config: what learns, how, on what
     train, test: inputs (N, n_0) and targets; without `test` nothing is tested
     epochs: at least 1
-    batch_size: samples of a batch, any number; the last batch of an epoch takes the rest
+    batch_size: samples of a batch, any number; the last batch of an epoch takes the rest. Where
+        the optimizer accumulates batches, its last update also takes those that are left
     seed: of the first weights, the order of samples and the device's randomness, 0 to 2**32 - 1
     validation: samples as `train`, evaluated after each epoch to steer by; none if left out
     stopping: when training ends before `epochs`, and with which weights
@@ -123,12 +129,14 @@ def make_plan(
             count = check_samples(network, *evaluated, name=name)
             sizes += batch_sizes(count, evaluation_batch)
     check_steering(network, optimizer, stopping, validated=validation is not None)
-    factors = optimizer.factors(int(epochs), tiles(train_count, batch_size))
+    update = batch_size * optimizer.accumulate_batches
+    factors = optimizer.factors(int(epochs), tiles(train_count, update))
     compiled = compile_network(
         network,
         optimizer.rule(max(factors)),
         config=config,
-        train=batch_sizes(train_count, batch_size),
+        train=batch_sizes(train_count, update),
+        at_once=batch_size,
         evaluate=sizes,
     )
     if weights is None:

@@ -4,6 +4,9 @@
     evaluate   ACQUIRE  FORWARD and LOSS                            RELEASE  LOOP  END
     predict    ACQUIRE  FORWARD...                                  RELEASE  END
 
+Where an update takes several batches, or clips the gradient, `host.update_program` makes one
+program of them.
+
 The results of an array command can be read about 40 cycles after its last operands. To keep the
 array at work meanwhile, FORWARD is cut into chunks of whole batch tiles, c, and the layers go over
 them one behind the other; so does the loss unit, which works beside the array:
@@ -52,6 +55,7 @@ from hw.isa import (
     Activation,
     Destination,
     DropoutFlag,
+    GradientFlag,
     Instruction,
     Loss,
     Opcode,
@@ -62,6 +66,9 @@ from hw.numbers import GRADIENT_GUARD_BITS, RESIDUAL_FRACTION_BITS
 
 LAYER_STATISTICS = ("activation", "delta", "gradient", "momentum", "weight")
 """What each layer counts saturations of, in this order."""
+
+CLIP_STATISTIC = SATURATION_COUNTERS - 1
+"""Counts the updates whose gradient was clipped; no layer counts there."""
 
 MAX_SHIFT = 31
 """The accumulators leave room for the rounding constant of a shift of 31, 2**30."""
@@ -122,6 +129,8 @@ class BatchProgram:
     samples: samples of the batch
     momentum: whether GRADIENT keeps a momentum
     chunks: most chunks that FORWARD is cut into
+    update: samples of the update that the batch is a part of, whose mean gradient is computed; the
+        batch's if left out
     """
 
     def __init__(
@@ -133,23 +142,43 @@ class BatchProgram:
         samples: int,
         momentum: bool,
         chunks: int,
+        update: int | None = None,
     ):
         self._network, self._config, self._memory = network, config, memory
         self._samples, self._momentum, self._chunks = samples, momentum, chunks
-        self._log2_samples = samples.bit_length() - 1
+        self._update = update or samples
+        self._log2_update = self._update.bit_length() - 1
 
     def instructions(self, mode: Mode, start: int) -> list[Instruction]:
         """The program of `mode`, to stand at index `start` of the program memory."""
+        instructions = self.batch(mode)
+        if mode != Mode.PREDICT:
+            instructions.append(Instruction(opcode=Opcode.LOOP, rows=start))
+        return [*instructions, Instruction(opcode=Opcode.END)]
+
+    def batch(self, mode: Mode, flags: int = 0) -> list[Instruction]:
+        """What `mode` does with the batch; `flags` are those of GRADIENT."""
         schedule = Schedule()
         schedule.add(Instruction(opcode=Opcode.ACQUIRE, columns=self._samples))
         computed = self._add_forward(schedule, mode)
         if mode == Mode.TRAIN:
-            self._add_learning(schedule, computed)
+            self._add_learning(schedule, computed, flags)
         schedule.add(Instruction(opcode=Opcode.RELEASE))
-        if mode != Mode.PREDICT:
-            schedule.add(Instruction(opcode=Opcode.LOOP, rows=start))
-        schedule.add(Instruction(opcode=Opcode.END))
         return schedule.instructions
+
+    def clipped(self) -> list[Instruction]:
+        """The update with the accumulated gradients, clipped: it reads nothing else of the batch.
+
+        A GRADIENT without a product goes through the sums at a depth of 1.
+        """
+        flags = 1 << GradientFlag.CLIP
+        return [
+            Instruction(opcode=Opcode.CLIP, statistic=CLIP_STATISTIC),
+            *(
+                replace(self._gradient(layer, flags), depth=1, wait_loss=0)
+                for layer in reversed(self._network.learning)
+            ),
+        ]
 
     def _add_forward(self, schedule: Schedule, mode: Mode) -> int:
         """FORWARD of all layers, and LOSS of a chunk one array command behind its output.
@@ -193,10 +222,10 @@ class BatchProgram:
             schedule.add(self._loss(ready), after=done[ready])
         return command
 
-    def _add_learning(self, schedule: Schedule, computed: int) -> None:
+    def _add_learning(self, schedule: Schedule, computed: int, flags: int) -> None:
         """BACKWARD down to the first layer that learns, then GRADIENT of all that do.
 
-        `computed` ends FORWARD.
+        `computed` ends FORWARD; `flags` are those of GRADIENT.
         """
         last, learning = self._network.layers, self._network.learning
         done: dict[Chunk, int] = {}
@@ -207,7 +236,8 @@ class BatchProgram:
             command = schedule.add(self._backward(layer, chunk), after=after)
             done[chunk] = command
         for layer in reversed(learning):
-            schedule.add(self._gradient(layer), after=command if layer == learning[-1] else None)
+            after = command if layer == learning[-1] else None
+            schedule.add(self._gradient(layer, flags), after=after)
 
     def _forward_chunks(self) -> list[Chunk]:
         """The last two are single batch tiles, as the array has to wait for the last LOSS."""
@@ -238,7 +268,7 @@ class BatchProgram:
         y = self._activation(layer)
         hidden, spikes = layer < network.layers, network.neurons[layer - 1] is not None
         fmt = network.formats.current if spikes else y.fmt
-        flag = DropoutFlag.DROP if mode == Mode.TRAIN else DropoutFlag.SCALE
+        flag = 1 << (DropoutFlag.DROP if mode == Mode.TRAIN else DropoutFlag.SCALE)
         rate = dropout_rate(network.dropout[layer - 1])
         return Instruction(
             opcode=Opcode.FORWARD,
@@ -310,7 +340,7 @@ class BatchProgram:
             right_outer=y.layout.stride,
             dest_base=delta.layout.base + chunk.first * delta.layout.stride,
             dest_outer=delta.layout.stride,
-            gate=round(one * (1 << self._log2_samples) / self._samples),
+            gate=round(one * (1 << self._log2_update) / self._update),
         )
 
     def _backward(self, layer: int, chunk: Chunk) -> Instruction:
@@ -327,7 +357,7 @@ class BatchProgram:
             leak_shift=network.leak_shift,
             fraction=x.fmt.fraction,
             statistic=self._statistic(layer - 1, "delta"),
-            flags=DropoutFlag.DROP if network.dropout[layer - 2] else 0,
+            flags=1 << DropoutFlag.DROP if network.dropout[layer - 2] else 0,
             rows=network.sizes[layer - 1],
             columns=chunk.samples,
             depth=network.sizes[layer],
@@ -343,12 +373,12 @@ class BatchProgram:
             gate=gate.layout.base + chunk.first * gate.layout.stride,
         )
 
-    def _gradient(self, layer: int) -> Instruction:
+    def _gradient(self, layer: int, flags: int) -> Instruction:
         network, memory = self._network, self._memory
         w, d = memory.weights[layer - 1], memory.deltas[layer - 1]
         x = self._activation(layer - 1)
         target = network.formats.momentum.fraction + GRADIENT_GUARD_BITS
-        shift = d.fmt.fraction + x.fmt.fraction + self._log2_samples - target
+        shift = d.fmt.fraction + x.fmt.fraction + self._log2_update - target
         return Instruction(
             opcode=Opcode.GRADIENT,
             wait_loss=int(layer == network.layers),
@@ -356,6 +386,7 @@ class BatchProgram:
             use_momentum=int(self._momentum),
             shift=self._shift("GRADIENT", layer, shift),
             statistic=self._statistic(layer, "gradient"),
+            flags=flags,
             rows=network.sizes[layer],
             columns=network.sizes[layer - 1] + 1,
             depth=self._samples,

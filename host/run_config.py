@@ -114,6 +114,8 @@ class TrainingTable(Table):
     momentum: Annotated[float, Field(ge=0, lt=1)] = SGD.momentum
     l2: bool | Annotated[float, Field(ge=0, allow_inf_nan=False)] = False
     batch_size: Count = 32
+    accumulate_batches: Count = SGD.accumulate_batches
+    clip_norm: Positive | None = None
     epochs: Count = 20
     seed: Seed = 0
     schedule: ScheduleTable = ScheduleTable()
@@ -123,7 +125,14 @@ class TrainingTable(Table):
     def optimizer(self) -> SGD:
         """The rule and its schedule."""
         schedule = self.schedule.schedule()
-        return SGD(self.learning_rate, self.momentum, self.l2, schedule)
+        return SGD(
+            self.learning_rate,
+            self.momentum,
+            self.l2,
+            schedule,
+            self.accumulate_batches,
+            self.clip_norm,
+        )
 
     def stopping(self) -> EarlyStopping | None:
         """When training ends before its epochs do."""

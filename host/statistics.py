@@ -10,9 +10,9 @@ from host.devices.device import Device
 from host.network import Network
 from hw.config import DeviceConfig
 from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS, Loss, Region
-from hw.numbers import LOSS_FRACTION_BITS
+from hw.numbers import GRADIENT_GUARD_BITS, LOSS_FRACTION_BITS
 
-SUMS = ("cycles", "waiting", "busy", "samples", "correct", "loss")
+SUMS = ("cycles", "waiting", "busy", "samples", "correct", "loss", "norm")
 """Counters that only grow, so that a difference of two readings belongs to what ran between."""
 
 
@@ -77,6 +77,12 @@ def accuracy(network: Network, counts: Counts) -> float | None:
     if not network.class_target or not counts["samples"]:
         return None
     return counts["correct"] / counts["samples"]
+
+
+def mean_norm(network: Network, counts: Counts, updates: int) -> float:
+    """The mean norm of the gradients of so many updates, whose sum the device counts."""
+    fraction = network.formats.momentum.fraction + GRADIENT_GUARD_BITS
+    return counts["norm"] / (updates << fraction)
 
 
 def useful_macs(network: Network, *, bias: bool = False) -> int:

@@ -16,6 +16,7 @@ from host.data.samples import Samples
 from host.devices.device import Device
 from host.program import Mode
 from hw.isa import INPUT_BUFFERS, Control, Register
+from hw.layout import tiles
 
 MAX_ROUNDS = 0xFFFF
 """Largest COUNT of a run."""
@@ -69,14 +70,14 @@ class Programs(Protocol):
 
 
 class Run(NamedTuple):
-    """`rounds` batches of `size` samples in one run of a program."""
+    """`rounds` times `size` samples in one run of a program."""
 
     size: int
     rounds: int
 
 
 def runs(samples: int, batch: int, most: int | None = None) -> list[Run]:
-    """The runs that take `samples` in batches of `batch`, the ragged rest last.
+    """The runs that take `samples`, `batch` a round, the ragged rest last.
 
     A run has at most `most` rounds, MAX_ROUNDS unless told.
     """
@@ -100,16 +101,20 @@ def run_batches(
     samples: Samples,
     batch: int,
     *,
+    update: int | None = None,
     interruption: Interruption | None = None,
     before: Callable[[int], None] | None = None,
 ) -> None:
     """Run the program of `mode` over all samples, sending batches while the device computes.
 
+    A round of the program takes the batches of `update` samples, a multiple of those of a batch;
+    one batch if left out.
+
     The samples' registers must stand in the device. KeyboardInterrupt, where `interruption` has
     one, comes between batches; the program still runs then.
 
-    `before` is called with the number of each batch, from 0, before it is run and while no program
-    runs, so that it can write registers and read counters; every batch then is a run of its own.
+    `before` is called with the number of each round, from 0, before it is run and while no program
+    runs, so that it can write registers and read counters; every round then is a run of its own.
     """
     waiting = batches(samples, batch)
     sent = taken = 0
@@ -123,11 +128,13 @@ def run_batches(
             sent += 1
 
     send_until(INPUT_BUFFERS)
-    for run in runs(len(samples), batch, 1 if before else None):
+    update, rounds = update or batch, 0
+    for run in runs(len(samples), update, 1 if before else None):
         if before is not None:
-            before(taken)
+            before(rounds)
         device.run(compiled.entry(mode, run.size), run.rounds)
-        taken += run.rounds
+        rounds += run.rounds
+        taken += run.rounds * tiles(run.size, batch)
         send_until(taken + INPUT_BUFFERS)
         device.wait()
 

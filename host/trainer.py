@@ -17,8 +17,8 @@ from host.data.samples import Samples
 from host.devices.device import Device
 from host.network import Network, Rule
 from host.plan import ORDER_SEED, Plan, batch_sizes, check_samples
-from host.program import Mode
-from host.statistics import Counts, accuracy, mean_loss
+from host.program import CLIP_STATISTIC, Mode
+from host.statistics import Counts, accuracy, mean_loss, mean_norm
 from host.streaming import Interruption, predict_batches, run_batches, stop
 from host.training.monitor import Figures
 from hw.isa import Control, Region, Register
@@ -39,6 +39,8 @@ class EpochReport:
     train, val, test: counts of the epoch's training, and of its evaluations
     train_loss, val_loss, test_loss: mean loss; of training while it went on
     train_accuracy, val_accuracy, test_accuracy: where targets are classes
+    gradient_norm: mean over the epoch's updates, before clipping; None without clip_norm
+    clipped: updates whose gradient was clipped; None likewise
     seconds: of training, without evaluation
     """
 
@@ -53,6 +55,8 @@ class EpochReport:
     train_accuracy: float | None
     val_accuracy: float | None = None
     test_accuracy: float | None
+    gradient_norm: float | None = None
+    clipped: int | None = None
     seconds: float
 
     @property
@@ -166,7 +170,7 @@ class Trainer:
         return plan.train.shuffled(order, out=self._shuffled, epoch=self.epoch)
 
     def _set_rate(self, batch: int) -> None:
-        """Write the registers of the rate with which `batch` of this epoch learns."""
+        """Write the registers of the rate with which the update `batch` of this epoch learns."""
         plan = self.plan
         self._factor = plan.factor(self.epoch, batch, self.figures)
         self._write(plan.compiled.rule_registers(plan.optimizer.rule(), self._factor))
@@ -192,6 +196,7 @@ class Trainer:
             mode,
             samples,
             batch,
+            update=self.plan.update_size if mode == Mode.TRAIN else None,
             interruption=self._interruption,
             before=before,
         )
@@ -202,9 +207,19 @@ class Trainer:
         write_registers(self.device, changed)
         self._registers.update(changed)
 
+    def _clipping(self, train: Counts) -> dict[str, Any]:
+        """What CLIP found in an epoch, where the gradient is clipped."""
+        if self.plan.optimizer.clip_norm is None:
+            return {}
+        return {
+            "gradient_norm": mean_norm(self.plan.network, train, self.plan.batches),
+            "clipped": int(train.saturations[CLIP_STATISTIC]),
+        }
+
     def _report(self, train: Counts, val: Counts, test: Counts, seconds: float) -> EpochReport:
         network = self.plan.network
         return EpochReport(
+            **self._clipping(train),
             epoch=self.epoch,
             rate=self.plan.optimizer.learning_rate * self._factor,
             train=train,

@@ -7,20 +7,28 @@
       ACTIVATION | OUTPUT | DELTA <-- words ----------------------------------------------+
       WEIGHT, MOMENTUM <--> update unit <-- gradient -------------------------------------+
 
+Where gradients are accumulated, columns pass `hw.gradient_sums` before the epilogue, and gradients
+`hw.gradient_clip` behind it, whatever is done with them there.
+
 Nothing here waits: the walk spaces its tiles so that all that follows keeps up.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.activity import while_active
+from hw.clip_factor import ROOT_BITS, ClipFactor
 from hw.config import DeviceConfig, region_tiles
 from hw.epilogue import Epilogue
+from hw.gradient_clip import GradientClip
+from hw.gradient_sums import GradientSums
 from hw.instruction import INSTRUCTION
-from hw.isa import WEIGHT_STATISTICS, Destination, Opcode, Region, Source
+from hw.isa import WEIGHT_STATISTICS, Destination, GradientFlag, Opcode, Region, Source
 from hw.mac_array import MacArray
-from hw.numbers import DROPOUT_BITS
+from hw.numbers import DROPOUT_BITS, WORD_BITS
 from hw.statistics import ReportSignature, amount_bits
+from hw.sum_memory import SumRead, SumWrite
 from hw.tile_memory import TileMemory, TileRead, TileWrite
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
 from hw.update_unit import UpdateUnit
@@ -53,6 +61,21 @@ def array_writes(config: DeviceConfig) -> tuple[Region, ...]:
     return (Region.WEIGHT, *momentum, Region.ACTIVATION, Region.OUTPUT, Region.DELTA)
 
 
+def accumulation_members(config: DeviceConfig) -> dict[str, wiring.Member]:
+    """Members of a device that accumulates gradients."""
+    sizes = {"tiles": config.weight_tiles, "lanes": config.lanes}
+    return {
+        "read_gradient": Out(SumRead(**sizes)),
+        "write_gradient": Out(SumWrite(**sizes)),
+        "forget": In(1),
+        "clip_start": In(1),
+        "clip_busy": Out(1),
+        "clip_done": Out(1),
+        "norm": Out(ROOT_BITS),
+        "threshold": In(WORD_BITS),
+    }
+
+
 class ArrayUnit(wiring.Component):
     """Reads operands, multiplies, and writes results; one read of each operand a cycle.
 
@@ -70,7 +93,14 @@ class ArrayUnit(wiring.Component):
     read_REGION, write_REGION: ports of the tile memories, in lower case
     reports: saturations of a command, in the order of WEIGHT_STATISTICS; the first one's also
         serves FORWARD and BACKWARD
-    and those of the update unit in UPDATE_PORTS
+    and those of the update unit in UPDATE_PORTS; and where gradients are accumulated
+
+    read_gradient, write_gradient: ports of GRADIENT
+    forget: a program starts: no squares, and the factor 1
+    clip_start, clip_busy, clip_done: of CLIP, while no other command is under way; the instruction
+        holds still
+    norm: what it found, with `clip_done`
+    threshold: the register CLIP_THRESHOLD
 
     Attributes
     ----------
@@ -83,14 +113,25 @@ class ArrayUnit(wiring.Component):
         self.operand_latency = self._read_latency + 1
         self._walk = TileWalk(config=config, drain_latency=self.operand_latency + MacArray.LATENCY)
         context = tile_context(config)
-        same = ("opcode", "destination", "use_momentum", "statistic", "dest")
+        same = ["opcode", "destination", "use_momentum", "statistic", "dest"]
+        sums = {}
+        if config.accumulation:
+            self._sums = GradientSums(config=config)
+            self._clip = GradientClip(config=config)
+            self._factor = ClipFactor()
+            same.append("flags")
+            sums["sum_saturations"] = self._sums.saturations.shape()
         self._tag = data.StructLayout(
             {
                 **{name: context[name].shape for name in same},
                 "index": range(config.lanes),
                 "final": 1,
+                **sums,
             }
         )
+        # What passes between the array and the epilogue, and between it and the update unit.
+        self._sums_latency = GradientSums.LATENCY if config.accumulation else 0
+        self._clip_latency = GradientClip.LATENCY if config.accumulation else 0
         self._epilogue = Epilogue(
             config=config,
             tag_width=self._tag.size,
@@ -117,6 +158,8 @@ class ArrayUnit(wiring.Component):
             members[f"write_{region.name.lower()}"] = Out(signature)
         for name in self._update_ports:
             members[name] = self._update.signature.members[name]
+        if config.accumulation:
+            members |= accumulation_members(config)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -137,11 +180,11 @@ class ArrayUnit(wiring.Component):
             self.busy.eq(walk.read),
         ]
         self._read_operands(m, walk, mac_array)
-        self._drain(m, walk, mac_array, epilogue)
+        self._drain(m, walk, mac_array, epilogue, platform)
         tag = Signal(self._tag)
         m.d.comb += tag.eq(epilogue.o_tag)
         self._write_words(m, epilogue, tag)
-        self._update_weights(m, epilogue, tag)
+        self._update_weights(m, epilogue, tag, platform)
         self._retire(m, epilogue, tag)
         return m
 
@@ -192,7 +235,14 @@ class ArrayUnit(wiring.Component):
             mac_array.interval.eq(delayed(m, walk.interval, latency + 1)),
         ]
 
-    def _drain(self, m: Module, walk: TileWalk, mac_array: MacArray, epilogue: Epilogue) -> None:
+    def _drain(
+        self,
+        m: Module,
+        walk: TileWalk,
+        mac_array: MacArray,
+        epilogue: Epilogue,
+        platform: object,
+    ) -> None:
         """Columns of the array, with the context of their tile, into the epilogue."""
         contexts = Array(
             Signal(tile_context(self.config), name=f"context_{k}")
@@ -206,11 +256,22 @@ class ArrayUnit(wiring.Component):
         m.d.comb += context.eq(contexts[drained])
         with m.If(mac_array.o_valid & (column == self.config.batch_lanes - 1)):
             m.d.sync += drained.eq(drained + 1)
+        # Columns that are not there come too, when the command that has none of them has retired.
+        there = Signal(name="there")
+        m.d.comb += there.eq(mac_array.o_valid & (column < context.columns))
+        block_column = context.block * self.config.batch_lanes + column
+        columns, saturations = mac_array.o_column, None
+        if self.config.accumulation:
+            columns, saturations = self._accumulate(
+                m, there, context, block_column, mac_array, platform
+            )
+            there, column, context, block_column = (
+                delayed(m, value, self._sums_latency)
+                for value in (there, column, context, block_column)
+            )
 
         # The gate is read so late that it comes when the epilogue takes it.
         gate, wait = self.read_activation, Epilogue.GATE_OFFSET - self._read_latency
-        # Columns that are not there come too, when the command that has none of them has retired.
-        there = mac_array.o_valid & (column < context.columns)
         gated = delayed(m, there & (context.opcode == Opcode.BACKWARD), wait)
         gate_tile, gate_row = delayed(m, context.gate, wait), delayed(m, column, wait)
         with m.If(gated):
@@ -230,7 +291,8 @@ class ArrayUnit(wiring.Component):
                 epilogue.rate.eq(rate[:DROPOUT_BITS]),
             ]
         tag = Signal(self._tag)
-        block_column = context.block * self.config.batch_lanes + column
+        if saturations is not None:
+            m.d.comb += [tag.flags.eq(context.flags), tag.sum_saturations.eq(saturations)]
         m.d.comb += [
             tag.opcode.eq(context.opcode),
             tag.destination.eq(context.destination),
@@ -250,7 +312,7 @@ class ArrayUnit(wiring.Component):
         ]
         for lane in range(self.config.lanes):
             m.d.comb += [
-                epilogue.accumulators[lane].eq(mac_array.o_column[lane]),
+                epilogue.accumulators[lane].eq(columns[lane]),
                 epilogue.gate[lane].eq(gate.data[lane]),
             ]
 
@@ -263,6 +325,36 @@ class ArrayUnit(wiring.Component):
         for lane in range(self.config.lanes):
             state = self._update.lfsr_states[lane]
             m.d.comb += epilogue.random[lane].eq(state[:DROPOUT_BITS])
+
+    def _accumulate(
+        self,
+        m: Module,
+        there: Value,
+        context: data.View,
+        index: Value,
+        mac_array: MacArray,
+        platform: object,
+    ) -> tuple[data.View, Value]:
+        """What the epilogue gets instead of the array's columns, and how many lanes saturated."""
+        sums = self._sums
+        gradient = there & (context.opcode == Opcode.GRADIENT)
+        alone = gradient & context.flags[GradientFlag.CLIP]
+        m.submodules.sums = while_active(
+            sums, sums.valid, platform, name="sums", after=sums.LATENCY
+        )
+        m.d.comb += [
+            sums.valid.eq(there),
+            sums.product.eq(~alone),
+            sums.stored.eq(alone | (gradient & context.flags[GradientFlag.ADD])),
+            sums.hold.eq(gradient & context.flags[GradientFlag.HOLD]),
+            sums.mask.eq(context.mask),
+            sums.tile.eq(context.dest),
+            sums.index.eq(index),
+            sums.column.eq(mac_array.o_column),
+        ]
+        connect(m, sums.read, flipped(self.read_gradient))
+        connect(m, sums.write, flipped(self.write_gradient))
+        return sums.totals, sums.saturations
 
     def _write_words(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
         """Words of FORWARD and BACKWARD, a row of a tile each."""
@@ -282,18 +374,54 @@ class ArrayUnit(wiring.Component):
             for lane in range(self.config.lanes):
                 m.d.comb += port.data[lane].eq(epilogue.words[lane])
 
-    def _update_weights(self, m: Module, epilogue: Epilogue, tag: data.View) -> None:
+    def _clip_gradients(
+        self, m: Module, valid: Value, epilogue: Epilogue, tag: data.View, platform: object
+    ) -> data.View:
+        """What the update unit gets instead of the epilogue's gradients; and CLIP."""
+        clip, factor = self._clip, self._factor
+        m.submodules.clip = while_active(
+            clip, clip.valid | clip.clear, platform, name="clip", after=clip.SQUARES_LATENCY
+        )
+        active = self.clip_start | self.forget | factor.busy
+        m.submodules.factor = while_active(factor, active, platform, name="factor")
+        held = tag.flags[GradientFlag.HOLD]
+        m.d.comb += [
+            clip.valid.eq(valid),
+            clip.square.eq(held & tag.flags[GradientFlag.NORM]),
+            clip.mask.eq(epilogue.o_mask),
+            clip.gradients.eq(epilogue.gradients),
+            clip.factor.eq(factor.factor),
+            clip.clear.eq(self.clip_start | self.forget),
+            factor.start.eq(self.clip_start),
+            factor.squares.eq(clip.squares),
+            factor.threshold.eq(self.threshold),
+            factor.forget.eq(self.forget),
+            self.clip_busy.eq(factor.busy),
+            self.clip_done.eq(factor.done),
+            self.norm.eq(factor.norm),
+        ]
+        return clip.results
+
+    def _update_weights(
+        self, m: Module, epilogue: Epilogue, tag: data.View, platform: object
+    ) -> None:
         """Gradients into the update unit, which reads and writes weights and momentum."""
         update = self._update
+        valid: Value = epilogue.o_valid & (tag.opcode == Opcode.GRADIENT)
+        mask, gradients = epilogue.o_mask, epilogue.gradients
+        if self.config.accumulation:
+            gradients = self._clip_gradients(m, valid, epilogue, tag, platform)
+            valid = delayed(m, valid & ~tag.flags[GradientFlag.HOLD], self._clip_latency)
+            mask, tag = (delayed(m, value, self._clip_latency) for value in (mask, tag))
         m.d.comb += [
-            update.valid.eq(epilogue.o_valid & (tag.opcode == Opcode.GRADIENT)),
-            update.mask.eq(epilogue.o_mask),
+            update.valid.eq(valid),
+            update.mask.eq(mask),
             update.tile.eq(tag.dest),
             update.index.eq(tag.index),
             update.use_momentum.eq(tag.use_momentum),
         ]
         for lane in range(self.config.lanes):
-            m.d.comb += update.gradient[lane].eq(epilogue.gradients[lane])
+            m.d.comb += update.gradient[lane].eq(gradients[lane])
         for name in self._update_ports:
             if self.signature.members[name].flow == In:
                 m.d.comb += getattr(update, name).eq(getattr(self, name))
@@ -328,14 +456,19 @@ class ArrayUnit(wiring.Component):
         update = self._update
         gradient = tag.opcode == Opcode.GRADIENT
         ends = epilogue.o_valid & tag.final
-        update_ends = delayed(m, ends & gradient, update.LATENCY)
-        statistic = delayed(m, tag.statistic, update.LATENCY)
+        latency = self._clip_latency + update.LATENCY
+        update_ends = delayed(m, ends & gradient, latency)
+        statistic = delayed(m, tag.statistic, latency)
+        saturations: Value = epilogue.saturations
+        if self.config.accumulation:
+            held = gradient & tag.flags[GradientFlag.HOLD]
+            saturations = Mux(held, 0, saturations) + tag.sum_saturations
         written = TileMemory.WRITE_LATENCY
         m.d.comb += self.retire.eq(
             delayed(m, ends & ~gradient, written) | delayed(m, update_ends, written)
         )
         sources = (
-            (epilogue.o_valid, epilogue.saturations, ends, tag.statistic),
+            (epilogue.o_valid, saturations, ends, tag.statistic),
             (update.done, update.momentum_saturations, update_ends, statistic + 1),
             (update.done, update.weight_saturations, update_ends, statistic + 2),
         )
@@ -348,3 +481,11 @@ class ArrayUnit(wiring.Component):
                 report.statistic.eq(place),
                 report.amount.eq(amount),
             ]
+        if self.config.accumulation:
+            # No other command is under way that could report.
+            with m.If(self.clip_done):
+                m.d.sync += [
+                    self.reports[0].valid.eq(1),
+                    self.reports[0].statistic.eq(self.instruction.statistic),
+                    self.reports[0].amount.eq(self._factor.clipped),
+                ]

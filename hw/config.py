@@ -17,7 +17,7 @@ from hw.isa import (
     Region,
     Register,
 )
-from hw.numbers import WORD_BITS
+from hw.numbers import SUM_BITS, WORD_BITS
 
 Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
 
@@ -50,6 +50,8 @@ class DeviceConfig:
     dropout: whether FORWARD can drop outputs at random, or scale them by what is not dropped; it
         takes the multipliers of `sigmoid`
     cross_entropy: whether the loss unit can do softmax cross-entropy; on unless serial
+    accumulation: whether there is a GRADIENT memory, which takes two words for each of WEIGHT, so
+        that the gradients of several batches can be added and clipped before an update
     rate_width: significant bits of the mantissa of a rate, 8 to 16
     update_interval: cycles that the update unit takes for a vector of L weights; fewer than 3
         need more multipliers a lane (1: three, 3: one)
@@ -85,6 +87,7 @@ class DeviceConfig:
     sigmoid: bool = True
     cross_entropy: bool = True
     dropout: bool = False
+    accumulation: bool = False
     rate_width: int = 16
     update_interval: Literal[1, 3] = 1
     epilogue_interval: int = 1
@@ -214,6 +217,7 @@ OPTIONS = {
     "sigmoid": "sigmoid and tanh",
     "cross_entropy": "the softmax cross-entropy loss",
     "dropout": "dropout",
+    "accumulation": "accumulated and clipped gradients",
 }
 """Features that a configuration may leave out, by the name of their flag."""
 
@@ -273,6 +277,22 @@ CONFIGURATIONS = {
             delta_tiles=256,
             program_length=128,
             dropout=True,
+        ),
+        DeviceConfig(
+            name="ecp5-8x8-full",
+            family="ecp5",
+            lanes=8,
+            batch_lanes=8,
+            accumulator_width=42,
+            weight_tiles=512,
+            input_tiles=256,
+            target_tiles=64,
+            activation_tiles=128,
+            output_tiles=64,
+            delta_tiles=128,
+            program_length=256,
+            dropout=True,
+            accumulation=True,
         ),
         DeviceConfig(
             name="ecp5-16x8",
@@ -505,6 +525,7 @@ def region_words(config: DeviceConfig) -> dict[Region, int]:
         **tiles,
         Region.STATE: config.state_rows * config.lanes,
         Region.EVENTS: config.event_words,
+        Region.GRADIENT: config.accumulation * (SUM_BITS // WORD_BITS) * tiles[Region.WEIGHT],
     }
 
 
@@ -514,7 +535,11 @@ def offered_opcodes(config: DeviceConfig) -> frozenset[Opcode]:
     if not config.supervised:
         missing.update((*ARRAY_OPCODES, Opcode.LOSS, Opcode.RESPOND))
     if not config.spiking:
-        missing.update((Opcode.REPEAT, *SPIKING_OPCODES))
+        missing.update(SPIKING_OPCODES)
+    if not config.spiking and not config.accumulation:
+        missing.add(Opcode.REPEAT)
+    if not config.accumulation:
+        missing.add(Opcode.CLIP)
     if not config.expansion_inputs:
         missing.add(Opcode.EXPAND)
     return frozenset(set(Opcode) - missing)

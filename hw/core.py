@@ -18,7 +18,7 @@ from hw.host_bus import WORD_ADDRESS_BITS
 from hw.instruction import INSTRUCTION
 from hw.isa import WEIGHT_STATISTICS, Region
 from hw.loader import TileRowWrite
-from hw.numbers import WORD_BITS
+from hw.numbers import NORM_BITS, WORD_BITS
 from hw.statistics import ReportSignature
 
 
@@ -42,6 +42,9 @@ class CoreSignature(wiring.Signature):
     loss_start, loss_busy: of LOSS
     loss_done, samples, correct, loss: a strobe, and what the command adds to these counters
     spiking_start, spiking_busy, time_step: of the spiking half, where there is one
+    forget, clip_start, clip_busy: a program starts; of CLIP, where gradients are accumulated
+    norm: with `loss_done`, what CLIP adds to this counter
+    threshold: the register CLIP_THRESHOLD
     front: which buffer of INPUT and TARGET commands read
     input, target: the loader's words
     factor, rate, rate_shift, decay, decay_shift: the registers of these names
@@ -59,6 +62,13 @@ class CoreSignature(wiring.Signature):
             for name, tiles in (("input", config.input_tiles), ("target", config.target_tiles))
         }
         spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
+        accumulation = {
+            "forget": Out(1),
+            "clip_start": Out(1),
+            "clip_busy": In(1),
+            "norm": In(NORM_BITS),
+            "threshold": Out(WORD_BITS),
+        }
         super().__init__(
             {
                 "instruction": Out(INSTRUCTION),
@@ -74,6 +84,7 @@ class CoreSignature(wiring.Signature):
                 "loss": In(64),
                 "front": Out(1),
                 **(spiking if config.spiking else {}),
+                **(accumulation if config.accumulation else {}),
                 **rows,
                 "factor": Out(WORD_BITS),
                 "rate": Out(WORD_BITS),

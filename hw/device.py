@@ -183,6 +183,13 @@ class Device(wiring.Component):
                 core.time_step.eq(sequencer.time_step),
                 sequencer.spiking_busy.eq(core.spiking_busy),
             ]
+        if self.config.accumulation:
+            m.d.comb += [
+                core.forget.eq(sequencer.forget),
+                core.clip_start.eq(sequencer.clip_start),
+                core.threshold.eq(registers[Register.CLIP_THRESHOLD]),
+                sequencer.clip_busy.eq(core.clip_busy),
+            ]
         for name, register in UPDATE_REGISTERS.items():
             m.d.comb += getattr(core, name).eq(registers[register])
 
@@ -235,6 +242,8 @@ class Device(wiring.Component):
             statistics.correct.eq(core.correct),
             statistics.loss.eq(core.loss),
         ]
+        if self.config.accumulation:
+            m.d.comb += statistics.norm.eq(core.norm)
         for name, value in words.items():
             m.d.comb += statistics.state[COUNTERS[name].address].eq(value)
         for own, report in zip(core.reports, statistics.reports, strict=True):

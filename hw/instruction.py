@@ -3,7 +3,7 @@
 from amaranth.lib import data
 
 from hw.config import DeviceConfig, region_tiles
-from hw.isa import FIELDS, INSTRUCTION_WORDS
+from hw.isa import FIELDS, INSTRUCTION_WORDS, DropoutFlag, GradientFlag
 from hw.numbers import WORD_BITS
 
 INSTRUCTION = data.FlexibleLayout(
@@ -29,6 +29,9 @@ def used_bits(config: DeviceConfig) -> dict[str, int]:
     if config.spiking:
         length = WORD_BITS
     tile = (max(config.state_rows, *region_tiles(config).values()) - 1).bit_length()
-    flags = {} if config.spiking else {"flags": 2 if config.dropout else 0}
+    flags = {}
+    if not config.spiking:
+        used = (DropoutFlag, config.dropout), (GradientFlag, config.accumulation)
+        flags = {"flags": max(len(bits) if there else 0 for bits, there in used)}
     narrow = {**flags, **dict.fromkeys(LENGTHS, length), **dict.fromkeys(TILES, max(tile, 1))}
     return {f.name: min(f.width, narrow.get(f.name, f.width)) for f in FIELDS}

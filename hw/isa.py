@@ -5,7 +5,7 @@ what stands here.
 """
 
 from dataclasses import dataclass, fields
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 VERSION = 2
 
@@ -32,7 +32,8 @@ class Opcode(IntEnum):
     DELTA."""
     GRADIENT = 6
     """dW = dY X^T, straight into the update of WEIGHT and MOMENTUM: rows of DELTA (L outputs of
-    one sample) times rows of INPUT or ACTIVATION (B features of one sample)."""
+    one sample) times rows of INPUT or ACTIVATION (B features of one sample). By GradientFlag, the
+    sums of several batches are added in GRADIENT before."""
     LOSS = 7
     """Loss, correct answers and the output's DELTA from OUTPUT and TARGET."""
     REPEAT = 8
@@ -65,6 +66,10 @@ class Opcode(IntEnum):
     RESPOND = 17
     """What `rows` leaky integrate-and-fire neurons make of a constant current in `depth` time
     steps, for `columns` samples: spikes and pseudo-derivatives, both in ACTIVATION."""
+    CLIP = 18
+    """The norm of the gradients that GRADIENT with the flag NORM has seen since the last CLIP, or
+    since the program started, and the factor that the flag CLIP applies: the part of the norm that
+    CLIP_THRESHOLD allows, at most 1. Counts in `statistic` whether it is less."""
 
 
 SPIKING_OPCODES = tuple(Opcode(code) for code in range(Opcode.RESET, Opcode.RESPOND + 1))
@@ -83,6 +88,23 @@ class Activation(IntEnum):
     TANH = 4
     SURROGATE = 5
     """FORWARD: as linear; BACKWARD: the gate's words are the slopes themselves, in u0.15."""
+
+
+class GradientFlag(IntEnum):
+    """Bits of `flags` of GRADIENT, where devices accumulate gradients; 0: nothing is accumulated.
+
+    S is the product, which HOLD and ADD saturate to 32 bits; g is S after the epilogue.
+    """
+
+    HOLD = 0
+    """S goes into GRADIENT at `dest_base`; nothing is updated."""
+    ADD = 1
+    """S is the product and what stands there."""
+    NORM = 2
+    """With HOLD: the squares of g count for the norm that the next CLIP looks at."""
+    CLIP = 3
+    """S is what stands there, without a product; g is multiplied by the factor of the last CLIP of
+    the program, 1 without one."""
 
 
 class Loss(IntEnum):
@@ -106,14 +128,14 @@ class Destination(IntEnum):
     OUTPUT = 1
 
 
-class DropoutFlag(IntFlag):
-    """Flags of FORWARD and BACKWARD, where there is dropout; the rate is `gate` / 256."""
+class DropoutFlag(IntEnum):
+    """Bits of `flags` of FORWARD and BACKWARD, where there is dropout; the rate is `gate` / 256."""
 
-    DROP = 1
+    DROP = 0
     """FORWARD: a word is 0 where its lane's random byte is below `gate`, and one that is kept is
     not, but for ReLU and sigmoid: an LSB below 0 instead. BACKWARD: a delta is 0 where its word in
     ACTIVATION is."""
-    SCALE = 2
+    SCALE = 1
     """FORWARD: words are multiplied by 1 - `gate` / 256."""
 
 
@@ -145,8 +167,8 @@ FIELDS = (
           "rows of STATE from a word of a vector to the next"),
     Field("fraction", 1, 10, 4, "fraction bits of the activation, or of the output in LOSS"),
     Field("statistic", 2, 0, 6, "index of the first saturation counter"),
-    Field("flags", 2, 6, 10, "DropoutFlag; of a command of the spiking half; bit v for variable v "
-          "in RESET"),
+    Field("flags", 2, 6, 10, "a DropoutFlag or GradientFlag a bit; of a command of the spiking "
+          "half; bit v for variable v in RESET"),
     Field("rows", 3, 0, 16, "valid length of the L axis; classes in LOSS; where LOOP jumps"),
     Field("columns", 4, 0, 16, "valid length of the B axis; samples in ACQUIRE and LOSS"),
     Field("depth", 5, 0, 16, "length of the dot products"),
@@ -253,9 +275,11 @@ class Region(IntEnum):
     """Vectors of the spiking half, L words a row: populations, traces, parameters."""
     EVENTS = 12
     """Lists of spikes: how many, and then the number of every neuron."""
+    GRADIENT = 13
+    """Sums of products of 32 bits, a word pair, low word first, for each word of WEIGHT."""
 
 
-MEMORY_REGIONS = tuple(Region(i) for i in range(Region.WEIGHT, Region.EVENTS + 1))
+MEMORY_REGIONS = tuple(Region(i) for i in range(Region.WEIGHT, Region.GRADIENT + 1))
 """What commands work on."""
 
 
@@ -288,6 +312,8 @@ class Register(IntEnum):
     """Tiles from one batch tile of INPUT to the next."""
     TARGET_STRIDE = 12
     """Tiles from one batch tile of TARGET to the next."""
+    CLIP_THRESHOLD = 13
+    """Largest norm that CLIP lets gradients have, unsigned, in units of a momentum's LSB."""
 
 
 class Control(IntEnum):
@@ -345,6 +371,7 @@ def _counters() -> tuple[Counter, ...]:
         ("samples", 4, "samples that LOSS has seen"),
         ("correct", 4, "of these, samples whose largest output was their class"),
         ("loss", 4, "sum of the loss; see the LOSS command for its binary point"),
+        ("norm", 4, "sum of the norms that CLIP found, with the binary point of a gradient"),
     )
     counters, address = [], 0
     for name, words, meaning in rows:

@@ -16,6 +16,15 @@ GRADIENT_GUARD_BITS = 8
 """Fraction bits that a gradient carries below the momentum's least significant bit."""
 GRADIENT_BITS = WORD_BITS + GRADIENT_GUARD_BITS
 
+SUM_BITS = 32
+"""Bits of a gradient that is accumulated, a sum of products at their own binary point."""
+
+NORM_BITS = 64
+"""Bits of the sum of the squares of gradients, which is never negative."""
+
+CLIP_FRACTION_BITS = 16
+"""Binary point of the factor by which gradients are clipped, an unsigned u0.16 word."""
+
 UPDATE_FRACTION_BITS = 16
 """Fraction bits below a word's LSB that an update keeps until its stochastic rounding."""
 

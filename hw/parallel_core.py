@@ -1,6 +1,6 @@
 """The core of a large device: a memory for each region, and units that work at the same time.
 
-    array unit    <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA
+    array unit    <--> WEIGHT MOMENTUM INPUT ACTIVATION OUTPUT DELTA GRADIENT
     loss unit     <--> OUTPUT TARGET DELTA
     spiking unit  <--> WEIGHT INPUT TARGET STATE EVENTS    (with a spiking half, as the next)
     response unit <--> ACTIVATION
@@ -20,6 +20,7 @@ from hw.isa import Opcode, Region
 from hw.loss_unit import LossUnit
 from hw.response import ResponseUnit
 from hw.spiking_unit import SpikingUnit
+from hw.sum_memory import SumMemory
 from hw.tile_memory import Access, TileMemory
 
 ROW, COLUMN = Access.ROW, Access.COLUMN
@@ -60,6 +61,8 @@ class ParallelCore(wiring.Component):
             for region, tiles in region_tiles(config).items()
             if tiles
         }
+        if config.accumulation:
+            self.sums = SumMemory(tiles=config.weight_tiles, lanes=config.lanes)
         super().__init__(CoreSignature(config=config).flip())
 
     def elaborate(self, platform: object) -> Module:
@@ -79,6 +82,8 @@ class ParallelCore(wiring.Component):
             self._wire_spiking(m, spiking, response, array)
         self._wire_array(m, array, spiking, response)
         self._wire_loss(m, loss, array, spiking)
+        if self.config.accumulation:
+            self._wire_accumulation(m, array)
         for own, report in zip(self.reports, reports, strict=True):
             connect(m, flipped(own), report)
         for region, port in ((Region.INPUT, self.input), (Region.TARGET, self.target)):
@@ -89,6 +94,8 @@ class ParallelCore(wiring.Component):
         hosts = {region: memory.host for region, memory in self.memories.items()}
         if spiking is not None:
             hosts |= {Region.STATE: spiking.state_host, Region.EVENTS: spiking.event_host}
+        if self.config.accumulation:
+            hosts[Region.GRADIENT] = self.sums.host
         wire_host(m, self, hosts, array, self.read_latency)
         return m
 
@@ -143,6 +150,24 @@ class ParallelCore(wiring.Component):
                         share(m, port, other, own, busy)
                     else:
                         connect(m, own, port)
+
+    def _wire_accumulation(self, m: Module, array: ArrayUnit) -> None:
+        """GRADIENT, and CLIP, which counts as a LOSS does while there is none."""
+        m.submodules.gradient = self.sums
+        connect(m, array.read_gradient, self.sums.read)
+        connect(m, array.write_gradient, self.sums.write)
+        m.d.comb += [
+            array.forget.eq(self.forget),
+            array.clip_start.eq(self.clip_start),
+            array.threshold.eq(self.threshold),
+            self.clip_busy.eq(array.clip_busy),
+            self.norm.eq(Mux(array.clip_done, array.norm, 0)),
+        ]
+        with m.If(array.clip_done):
+            m.d.comb += [
+                self.loss_done.eq(1),
+                *(count.eq(0) for count in (self.samples, self.correct, self.loss)),
+            ]
 
     def _wire_loss(
         self, m: Module, loss: LossUnit, array: ArrayUnit, spiking: SpikingUnit | None

@@ -3,14 +3,15 @@
     host words --> program memory --4 words a cycle--> instruction --+--> array    start, pending
                         ^                                            +--> loss     start, busy
        START, COUNT --> position, remaining <-- LOOP                 +--> spiking  start, busy
-                        position, step <------- REPEAT               +--> loader   full, release
+                        position, step <------- REPEAT               +--> clip     start, busy
+                                                                     +--> loader   full, release
 
 The array and the loss unit work on their own once started; an instruction says with `wait_array`
 and `wait_loss` what must have finished before it starts. While a unit works, the next instruction
 is fetched already.
 """
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, ValueLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,7 +55,9 @@ class Sequencer(wiring.Component):
     array_start, array_ready, array_retire: dispatch, whether another fits, one has finished
     loss_start, loss_busy
     spiking_start, spiking_busy: of the spiking half, where there is one
-    time_step: as REPEAT counts it
+    time_step: as REPEAT counts it, likewise
+    clip_start, clip_busy: of CLIP, where gradients are accumulated
+    forget: a program starts, likewise
     adding: what a LOSS reported is not all in the counters yet: no other one starts
     counting: what some command reported is not: no program ends
     full, samples, release, clear: the loader's front buffer
@@ -71,6 +74,7 @@ class Sequencer(wiring.Component):
         self.position_bits = config.program_length.bit_length()
         words = config.program_length * INSTRUCTION_WORDS
         spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
+        accumulation = {"clip_start": Out(1), "clip_busy": In(1), "forget": Out(1)}
         super().__init__(
             {
                 "run": In(1),
@@ -89,6 +93,7 @@ class Sequencer(wiring.Component):
                 "loss_start": Out(1),
                 "loss_busy": In(1),
                 **(spiking if config.spiking else {}),
+                **(accumulation if config.accumulation else {}),
                 "adding": In(1),
                 "counting": In(1),
                 "full": In(1),
@@ -122,6 +127,7 @@ class Sequencer(wiring.Component):
         with m.If(self.stop & self.running):
             m.d.sync += stopping.eq(1)
 
+        self._repeats = Opcode.REPEAT in offered_opcodes(self.config)
         self._next_step = Signal(16, init=1)
         count = Signal(range(self.FETCH_LATENCY + 1))
         with m.FSM():
@@ -140,8 +146,10 @@ class Sequencer(wiring.Component):
                             self.position.eq(self.first),
                             self.remaining.eq(self.count),
                         ]
-                        if self.config.spiking:
-                            m.d.sync += [self.time_step.eq(0), self._next_step.eq(1)]
+                        if self._repeats:
+                            self._count_step(m, 0)
+                        if self.config.accumulation:
+                            m.d.comb += self.forget.eq(1)
                     m.next = "LOCATE"
             with m.State("LOCATE"):
                 m.d.sync += count.eq(0)
@@ -159,6 +167,10 @@ class Sequencer(wiring.Component):
             with m.State("COMPLETE"):
                 with m.If(idle):
                     m.next = "ADVANCE"
+            if self.config.accumulation:
+                with m.State("CLIP"):
+                    with m.If(~self.clip_busy):
+                        m.next = "ADVANCE"
             with m.State("ADVANCE"):
                 m.d.sync += settled.eq(State.HALTED)
                 m.next = "LOCATE"
@@ -248,8 +260,12 @@ class Sequencer(wiring.Component):
                     self._advance(m)
             if self.config.supervised:
                 self._dispatch_supervised(m, pending)
+            if self._repeats:
+                self._dispatch_repeat(m)
             if self.config.spiking:
                 self._dispatch_spiking(m, idle, offered)
+            if self.config.accumulation:
+                self._dispatch_clip(m, pending)
             with m.Default():
                 m.d.sync += [self.error.eq(Error.UNKNOWN_OPCODE), settled.eq(State.FAILED)]
                 m.next = "SETTLE"
@@ -272,23 +288,33 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.loss_start.eq(1)
                 self._started(m)
 
-    def _dispatch_spiking(self, m: Module, idle: Signal, offered: frozenset[Opcode]) -> None:
-        """The spiking half has the device to itself, and its command's fields until it ends."""
+    def _count_step(self, m: Module, step: ValueLike) -> None:
+        """Let `step` be the time step, and the one after it the next."""
+        m.d.sync += self._next_step.eq(step + 1)
+        if self.config.spiking:
+            m.d.sync += self.time_step.eq(step)
+
+    def _dispatch_repeat(self, m: Module) -> None:
         i = self.instruction
         with m.Case(Opcode.REPEAT):
             with m.If(self._next_step < i.columns):
-                m.d.sync += [
-                    self.time_step.eq(self._next_step),
-                    self._next_step.eq(self._next_step + 1),
-                    self.position.eq(i.rows),
-                ]
+                self._count_step(m, self._next_step)
+                m.d.sync += self.position.eq(i.rows)
             with m.Else():
-                m.d.sync += [
-                    self.time_step.eq(0),
-                    self._next_step.eq(1),
-                    self.position.eq(self.position + 1),
-                ]
+                self._count_step(m, 0)
+                m.d.sync += self.position.eq(self.position + 1)
             m.next = "ADVANCE"
+
+    def _dispatch_clip(self, m: Module, pending: Signal) -> None:
+        """CLIP reports in place of the array and of the loss unit, which have finished."""
+        with m.Case(Opcode.CLIP):
+            with m.If((pending == 0) & self.array_ready & ~self.loss_busy):
+                m.d.comb += self.clip_start.eq(1)
+                self._advance(m)
+                m.next = "CLIP"
+
+    def _dispatch_spiking(self, m: Module, idle: Signal, offered: frozenset[Opcode]) -> None:
+        """The spiking half has the device to itself, and its command's fields until it ends."""
         with m.Case(*(opcode for opcode in SPIKING_OPCODES if opcode in offered)):
             with m.If(idle):
                 m.d.comb += self.spiking_start.eq(1)

@@ -1,7 +1,7 @@
 """The counters that the host reads: clock cycles, samples, loss, and saturations by tensor.
 
     running, waiting, busy --> tallies --+
-    samples, correct, loss --------------+--> addend --> + --> memory --+
+    samples, correct, loss, norm --------+--> addend --> + --> memory --+
     reports --> current -----------------+               ^              |
                                                          +--------------+--> host
 
@@ -93,7 +93,8 @@ class Statistics(wiring.Component):
     -------
     running, waiting, busy: each counts the cycles in which it is 1; busy is 0 while `clearing`
     clear: strobe; what is reported before `clearing` is 0 again may be lost, cycles are not
-    done, samples, correct, loss: what a loss command adds. Where commands do not overlap they hold
+    done, samples, correct, loss: what a loss command adds, and where gradients are accumulated
+        norm: what CLIP does. Where commands do not overlap they hold
         still while `adding`, and there is no other `done` then; otherwise they are taken with it
     reports: saturations of finished commands; never two within hw.tile_walk.COMMAND_GAP cycles of
         each other from the same unit. In a serial device without momentum, which has room for one
@@ -133,6 +134,7 @@ class Statistics(wiring.Component):
                 "samples": In(16),
                 "correct": In(16),
                 "loss": In(64),
+                **({"norm": In(64)} if config.accumulation else {}),
                 "reports": In(ReportSignature()).array(reporters),
                 "state": In(data.ArrayLayout(WORD_BITS, COUNTERS["cycles"].address)),
                 "address": In(8),
@@ -234,9 +236,11 @@ class Statistics(wiring.Component):
             m.d.sync += self._full.eq(0)
         return pending
 
-    def _losses(self, m: Module, platform: object) -> tuple[Value, Value, Value]:
-        """Samples, correct answers and loss while the engine adds them."""
-        ports = (self.samples, self.correct, self.loss)
+    def _losses(self, m: Module, platform: object) -> tuple[Value, ...]:
+        """Samples, correct answers and loss, and the norm where there is one, while the engine adds
+        them."""
+        norm = (self.norm,) if self.config.accumulation else ()
+        ports = (self.samples, self.correct, self.loss, *norm)
         if self.alone:
             return ports
         held = []
@@ -253,15 +257,21 @@ class Statistics(wiring.Component):
             with collection.If(self.clear):
                 collection.d.sync += collected.eq(0)
             held.append(taken)
-        return held[0], held[1], held[2]
+        return tuple(held)
 
     def _walk(self, m: Module) -> None:
         """From word to word and counter to counter."""
         fresh, adding = self._fresh, self._adding
         slot, place, reporting = self._slot, self._place, self._reporting
-        is_loss = Signal()
-        m.d.comb += is_loss.eq(slot == _slot("loss"))
-        wanted = reporting | Mux(slot[2], adding & (slot != 7), slot != 0)
+        is_loss, is_last = Signal(), Signal()
+        last_slot = _slot("norm" if self.config.accumulation else "loss")
+        m.d.comb += [
+            is_last.eq(slot == last_slot),
+            # The norm is as long.
+            is_loss.eq((slot == _slot("loss")) | is_last),
+        ]
+        counted = adding if self.config.accumulation else adding & (slot != 7)
+        wanted = reporting | Mux(slot[2], counted, slot != 0)
         self._carry, self._over = Signal(name="carry"), Signal(name="over")
         final = Mux(reporting, place[0], place.all())
         wide = amount_bits(self.config) > WORD_BITS
@@ -283,7 +293,7 @@ class Statistics(wiring.Component):
             m.d.sync += reporting.eq(Mux(reporting, self._load, self._full))
             with m.If(~reporting):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If(is_loss & adding):
+                with m.If(is_last & adding):
                     m.d.sync += adding.eq(0)
                     if self.alone:
                         m.d.sync += fresh.eq(0)
@@ -305,7 +315,7 @@ class Statistics(wiring.Component):
             m.d.sync += self.clearing.eq(0)
 
     def _choose(
-        self, m: Module, tallies: list[Signal], losses: tuple[Value, Value, Value]
+        self, m: Module, tallies: list[Signal], losses: tuple[Value, ...]
     ) -> Signal:
         """What to add to the word that is read in this cycle, a cycle later."""
         addend = Signal(WORD_BITS, name="addend", reset_less=True)
@@ -327,6 +337,10 @@ class Statistics(wiring.Component):
             (is_loss & ~place[1], Mux(place[0], words[1], words[0])),
             (is_loss & place[1], Mux(place[0], words[3], words[2])),
         ]
+        if self.config.accumulation:
+            is_norm = ~self._reporting & (slot == _slot("norm"))
+            word = losses[3].word_select(place, WORD_BITS)
+            sources.append((is_norm, word))
         with m.If(~self._writing & ~self._again):
             m.d.sync += addend.eq(_chosen(m, sources))
         return addend

@@ -14,11 +14,10 @@ never collide.
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from hw.config import DeviceConfig
 from hw.instruction import INSTRUCTION, used_bits
-from hw.isa import DropoutFlag, Opcode
+from hw.isa import DropoutFlag, GradientFlag, Opcode
 from hw.numbers import DROPOUT_BITS
 
 COMMAND_GAP = 24
@@ -37,6 +36,7 @@ def address_bits(*tiles: int) -> int:
 
 def tile_context(config: DeviceConfig) -> data.StructLayout:
     """What must be known of a tile after its operands were read."""
+    accumulation = {"flags": len(GradientFlag)} if config.accumulation else {}
     dest_bits = address_bits(
         config.activation_tiles, config.output_tiles, config.delta_tiles, config.weight_tiles
     )
@@ -59,6 +59,7 @@ def tile_context(config: DeviceConfig) -> data.StructLayout:
             "dest": dest_bits,
             "gate": max(gate_bits, DROPOUT_BITS) if config.dropout else gate_bits,
             "final": 1,
+            **accumulation,
         }
     )
 
@@ -294,6 +295,8 @@ class TileWalk(wiring.Component):
         same = (
             "opcode activation destination use_momentum shift leak_shift fraction statistic"
         ).split()
+        if self.config.accumulation:
+            same.append("flags")
         m.d.comb += [self.context[name].eq(command[name]) for name in same]
         m.d.comb += [
             self.context.mask.eq(
@@ -308,6 +311,6 @@ class TileWalk(wiring.Component):
         if self.config.dropout:
             m.d.comb += [
                 self.context.gate.eq(Mux(self.backward, now.gate, command.gate)),
-                self.context.drop.eq(command.flags[exact_log2(DropoutFlag.DROP)]),
-                self.context.scale.eq(command.flags[exact_log2(DropoutFlag.SCALE)]),
+                self.context.drop.eq(command.flags[DropoutFlag.DROP]),
+                self.context.scale.eq(command.flags[DropoutFlag.SCALE]),
             ]

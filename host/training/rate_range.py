@@ -20,7 +20,6 @@ from host.program import Mode
 from host.statistics import Counts, mean_loss
 from host.streaming import Interruption, stop
 from host.trainer import Trainer
-from host.training.rules import SGD
 from hw.layout import tiles
 
 SMOOTHING = 0.9
@@ -102,9 +101,9 @@ class RangeTest:
         if batches < FEWEST:
             raise ValueError(f"batches must be at least {FEWEST}, not {batches}")
         rise = Rise(low / high)
-        rule = SGD(high, plan.optimizer.momentum, plan.optimizer.l2, rise)
+        rule = replace(plan.optimizer, learning_rate=high, schedule=rise)
         for rate in (low, high):
-            plan.compiled.rule_registers(SGD(rate, rule.momentum, rule.l2).rule())
+            plan.compiled.rule_registers(replace(rule, learning_rate=rate).rule())
         factors = [rise.factor(step, batches) for step in range(batches)]
         self._batches = batches
         self._plan = replace(
@@ -138,12 +137,12 @@ class _Recorder(Trainer):
     def learn(self, batches: int) -> None:
         """Learn so many batches; _DivergedError behind the one with which the loss runs away."""
         self.losses: list[float] = []
-        size = self.plan.batch_size
+        size = self.plan.update_size
         while batches:
             samples = self._begin_epoch()
             some = samples.first(batches * size)
             self._counts = Counts.read(self.device)
-            self._run(Mode.TRAIN, some, size, before=self._next)
+            self._run(Mode.TRAIN, some, self.plan.batch_size, before=self._next)
             self._note()
             self.epoch += 1
             batches -= tiles(len(some), size)

@@ -38,7 +38,7 @@ INPUTS = (
 )
 
 Event = tuple[str, dict[str, int]]
-"""What the sequencer did (array, loss, release), and the instruction's fields."""
+"""What the sequencer did (array, loss, clip, release), and the instruction's fields."""
 
 END = Instruction(opcode=Opcode.END)
 RELEASE = Instruction(opcode=Opcode.RELEASE)
@@ -52,14 +52,16 @@ class Program:
 
     words: np.ndarray
     bits: dict[str, int]
+    offered: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
     state: State = State.IDLE
     error: Error = Error.NONE
     position: int = 0
     remaining: int = 0
+    step: int = 0
 
     def begin(self, first: int, count: int) -> None:
-        self.position, self.remaining = first, count
+        self.position, self.remaining, self.step = first, count, 0
 
     def run(self, batches: list[int], *, steps: int = 100_000) -> None:
         """Carry out `steps` instructions, or fewer if the program ends; takes its batches."""
@@ -90,6 +92,14 @@ class Program:
                 self.events.append(("release", {}))
             case Opcode.LOSS:
                 self.events.append(("loss", i))
+            case Opcode.REPEAT if "clip" in self.offered and self.step + 1 < i["columns"]:
+                self.step += 1
+                self.position = i["rows"]
+                return True
+            case Opcode.REPEAT if "clip" in self.offered:
+                self.step = 0
+            case Opcode.CLIP if "clip" in self.offered:
+                self.events.append(("clip", i))
             case opcode if opcode in ARRAY_OPCODES:
                 self.events.append(("array", i))
             case _:
@@ -112,8 +122,10 @@ class Program:
 class Units:
     """Array, loss unit and loader: each takes up to `slowness` cycles for what it does."""
 
-    def __init__(self, random: np.random.Generator):
+    def __init__(self, random: np.random.Generator, *, accumulation: bool):
         self.random = random
+        self.accumulation = accumulation
+        self.clip = 0
         self.slowness = 40
         self.walk = 0
         self.open: list[int] = []
@@ -130,24 +142,27 @@ class Units:
             "array_ready": int(self.walk == 0),
             "array_retire": int(bool(self.open) and self.open[0] <= self.now),
             "loss_busy": int(self.loss > 0),
+            **({"clip_busy": int(self.clip > 0)} if self.accumulation else {}),
             "full": int(full),
             "samples": self.batches[0] if full else int(self.random.integers(1 << 16)),
         }
 
     @property
     def idle(self) -> bool:
-        return not (self.walk or self.open or self.loss)
+        return not (self.walk or self.open or self.loss or self.clip)
 
     def take(self, dut: Any, inputs: dict[str, int]) -> list[Event]:
         """Do what the sequencer asks for in this cycle; raises where it may not."""
         pending = len(self.open)
         self.walk = max(0, self.walk - 1)
         self.loss = max(0, self.loss - 1)
+        self.clip = max(0, self.clip - 1)
         if inputs["array_retire"]:
             del self.open[0]
         events: list[Event] = []
         i: dict[str, int] = {}
-        if int(dut.array_start.value) or int(dut.loss_start.value):
+        clips = self.accumulation and int(dut.clip_start.value)
+        if int(dut.array_start.value) or int(dut.loss_start.value) or clips:
             word = int(dut.instruction.value)
             i = {f.name: word >> f.word * WORD_BITS + f.low & (1 << f.width) - 1 for f in FIELDS}
         if int(dut.array_start.value):
@@ -162,6 +177,11 @@ class Units:
             assert not inputs["loss_busy"] and pending <= i["wait_array"]
             self.loss = 1 + int(self.random.integers(2 * self.slowness))
             events.append(("loss", i))
+        if clips:
+            assert inputs["array_ready"] and not pending and not inputs["loss_busy"]
+            self.clip = 1 + int(self.random.integers(self.slowness))
+            events.append(("clip", i))
+        assert not self.clip or not events or clips, "CLIP was under way"
         if int(dut.release.value):
             assert inputs["array_ready"] and not inputs["loss_busy"], "INPUT was being read"
             assert self.batches, "nothing to release"
@@ -199,18 +219,23 @@ class Bench:
         self.fetch_latency: int = given["fetch_latency"]
         self.read_latency: int = given["read_latency"]
         self.random = np.random.default_rng(given["seed"])
-        self.units = Units(self.random)
+        self.units = Units(self.random, accumulation=self.config.accumulation)
         self.words = np.zeros((self.config.program_length, INSTRUCTION_WORDS), np.uint16)
         self.events: list[Event] = []
         self.waits: list[bool] = []
         cocotb.log.info("seed %d", given["seed"])
 
     async def start(self) -> None:
-        await start(self.dut, **dict.fromkeys(INPUTS, 0))
+        clip = ("clip_busy",) * self.config.accumulation
+        await start(self.dut, **dict.fromkeys((*INPUTS, *clip), 0))
+
+    def program(self) -> Program:
+        """The control flow of what is in the program memory."""
+        return Program(self.words, self.bits, ("clip",) * self.config.accumulation)
 
     async def reset(self) -> None:
         """All units are reset together, in the cycle that begins now."""
-        self.units = Units(self.random)
+        self.units = Units(self.random, accumulation=self.config.accumulation)
         await reset(self.dut, 1)
         assert self.state == State.IDLE
 
@@ -264,7 +289,7 @@ class Bench:
 
     async def run(self, batches: Sequence[int] = (), first: int = 0, count: int = 1) -> Program:
         """Run to the end and compare with the control flow; returns it."""
-        expected = Program(self.words, self.bits)
+        expected = self.program()
         expected.begin(first, count)
         left = list(batches)
         expected.run(left)
@@ -301,6 +326,13 @@ def acquire(columns: int) -> Instruction:
 
 def loop(place: int) -> Instruction:
     return Instruction(opcode=Opcode.LOOP, rows=place)
+
+
+def repeat(place: int, times: int) -> Instruction:
+    return Instruction(opcode=Opcode.REPEAT, rows=place, columns=times)
+
+
+CLIP = Instruction(opcode=Opcode.CLIP)
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -384,6 +416,56 @@ async def rounds(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
+async def repeats(dut: Any) -> None:
+    """So many times in each round of a LOOP, also none, one, and in a program that was stopped."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.units.slowness = 10
+    first, middle, last = (bench.draw(Opcode(opcode)) for opcode in (4, 5, 6))
+    for times in (0, 1, 2, 3, 9):
+        await bench.load([first, middle, repeat(1, times), last, loop(0), END])
+        for count in (1, 3):
+            expected = await bench.run(count=count)
+            assert len(expected.events) == count * (2 + max(times, 1))
+    # Two in a row count each for itself.
+    await bench.load([first, repeat(0, 3), middle, repeat(2, 4), END])
+    assert len((await bench.run()).events) == 7
+    # What a stopped program had not repeated yet, the next one need not.
+    await bench.load([first, repeat(0, 9), acquire(1), END])
+    for offset in (30, 60, 90):
+        await bench.begin()
+        for _ in range(offset):
+            await bench.step()
+        await bench.step(stop=1)
+        await bench.rest()
+        await bench.run([2])
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def clips(dut: Any) -> None:
+    """After all that was started, before all that follows; a program tells that it starts."""
+    bench = Bench(dut)
+    await bench.start()
+    for slowness in (1, 8, 80):
+        bench.units.slowness = slowness
+        work = [bench.draw(Opcode(opcode)) for opcode in (4, 7, 6)]
+        await bench.load([*work, CLIP, *work, CLIP, CLIP, loop(0), END])
+        expected = await bench.run(count=2)
+        assert [name for name, _ in expected.events].count("clip") == 6
+    await bench.load([CLIP, CLIP, END])
+    forgets = []
+    for strobe in ("step", "step", "run"):
+        for name in ("run", "step"):
+            getattr(bench.dut, name).value = int(name == strobe)
+        await Timer(1, unit="ns")
+        forgets.append(int(bench.dut.forget.value))
+        await bench.begin(**{strobe: 1})
+        await bench.rest()
+    # Not when a program goes on that is halted.
+    assert forgets == [1, 0, 1]
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def batch_sizes(dut: Any) -> None:
     """ACQUIRE takes its size only; another one fails, and stays in the buffer."""
     bench = Bench(dut)
@@ -455,7 +537,7 @@ async def single_steps(dut: Any) -> None:
     body = [acquire(3), bench.draw(Opcode.FORWARD), bench.draw(Opcode.LOSS), RELEASE, loop(1)]
     await bench.load([END, *body, bench.draw(Opcode.BACKWARD), END])
     bench.units.send([3, 3, 3])
-    expected = Program(bench.words, bench.bits)
+    expected = bench.program()
     expected.begin(1, 3)
     batches = [3, 3, 3]
     while True:
@@ -477,7 +559,7 @@ async def single_steps(dut: Any) -> None:
     for entry in (length, 6):
         await bench.begin(entry, 5, step=1)
         await bench.rest()
-        single = Program(bench.words, bench.bits)
+        single = bench.program()
         single.begin(entry, 5)
         single.run([], steps=1)
         bench.check(single)
@@ -529,7 +611,7 @@ async def no_start_while_running(dut: Any) -> None:
     await bench.load(program)
     for strobe in ("run", "step"):
         for _ in range(4):
-            expected = Program(bench.words, bench.bits)
+            expected = bench.program()
             expected.begin(0, 2)
             expected.run([3, 3])
             bench.units.send([3, 3])
@@ -573,11 +655,19 @@ async def random_programs(dut: Any) -> None:
         program: list[Instruction | list[int]] = []
         sizes: list[int] = []
         while len(program) < min(length, 24) - 6 and random.random() < 0.8:
-            commands = random.choice([4, 5, 6, 7], int(random.integers(4))).tolist()
+            some = [4, 5, 6, 7] + [Opcode.CLIP] * bench.config.accumulation
+            commands = random.choice(some, int(random.integers(4))).tolist()
             body = [bench.draw(Opcode(opcode)) for opcode in commands]
+            if body and bench.config.accumulation and random.random() < 0.5:
+                body.append(repeat(len(program), int(random.integers(4))))
             if random.random() < 0.7:
                 sizes.append(int(random.integers(1 << 3)))
                 body = [acquire(sizes[-1]), *body, RELEASE]
+                # Not to ACQUIRE again.
+                body = [
+                    replace(i, rows=len(program) + 1) if i.opcode == Opcode.REPEAT else i
+                    for i in body
+                ]
             program += body
         program = program[: length - 2]
         last: list[Instruction | list[int]] = [END, [63] * INSTRUCTION_WORDS]

@@ -1,7 +1,8 @@
 """Bench of the statistics: every counter after every mix of reports, while the host reads.
 
 Parameters: `reporters`, `read_latency`, `settle`, `clear_cycles`, `gap` (cycles between reports of
-a unit), `alone` (the gap is one between reports of any), `amount_bits`, `sample_bits`, `seed`.
+a unit), `alone` (the gap is one between reports of any), `amount_bits`, `sample_bits`, `norm`
+(whether there is one), `seed`.
 """
 
 from collections import deque
@@ -16,7 +17,8 @@ from sim.bench import Ports, cycle, pack, parameters, reset, start
 
 STROBES = {"cycles": "running", "waiting": "waiting", "busy": "busy"}
 """Counters of clock cycles, and what they count."""
-LOSS = ("samples", "correct", "loss")
+LOSS = ("samples", "correct", "loss", "norm")
+"""What a loss command or CLIP adds, as far as the device has it."""
 TOTALS = (*STROBES, *LOSS)
 BITS = 64
 MEMORY = COUNTERS["saturations"].address
@@ -55,6 +57,7 @@ class Bench:
         self.alone: bool = given["alone"]
         self.amount_bits: int = given["amount_bits"]
         self.sample_bits: int = given["sample_bits"]
+        self.added = LOSS if given["norm"] else LOSS[:-1]
         self.random = np.random.default_rng(given["seed"])
         self.reports = [
             [getattr(self.dut, f"reports__{k}__{x}") for x in ("valid", "statistic", "amount")]
@@ -74,7 +77,7 @@ class Bench:
         cocotb.log.info("seed %d", given["seed"])
 
     async def start(self) -> None:
-        names = [*STROBES.values(), "clear", "done", *LOSS, "state", "address", "read"]
+        names = [*STROBES.values(), "clear", "done", *self.added, "state", "address", "read"]
         for k in range(self.reporters):
             for signal in self.reports[k]:
                 signal.value = 0
@@ -89,9 +92,9 @@ class Bench:
             self.totals[name] += value
 
     def lose(self, *amounts: int) -> None:
-        """A loss command is done: samples, correct, loss."""
+        """A loss command is done: samples, correct, loss; the norm grows by as much as the loss."""
         self.dut.done.value = 1
-        for name, amount in zip(LOSS, amounts, strict=True):
+        for name, amount in zip(self.added, (*amounts, amounts[-1]), strict=False):
             getattr(self.dut, name).value = amount
             self.totals[name] = (self.totals[name] + amount) % (1 << BITS)
 
@@ -127,7 +130,7 @@ class Bench:
         await self.next()
 
     def junk(self, values: list[int]) -> None:
-        for name, value in zip(LOSS, values, strict=True):
+        for name, value in zip(self.added, (*values, values[-1]), strict=False):
             getattr(self.dut, name).value = value
 
     async def next(self) -> None:

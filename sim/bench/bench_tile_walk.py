@@ -27,7 +27,7 @@ START_CYCLES = 2
 
 COPIED = (
     *("opcode", "activation", "destination", "use_momentum"),
-    *("shift", "leak_shift", "fraction", "statistic"),
+    *("shift", "leak_shift", "fraction", "statistic", "flags"),
 )
 """Fields of the instruction that the context hands on."""
 
@@ -66,8 +66,8 @@ def reads(i: Instruction, config: DeviceConfig) -> Iterator[Read]:
                 "block": outer % blocks,
                 "dest": i.dest_base + offset,
                 "gate": i.gate + (offset if moves else 0),
-                "drop": int(bool(i.flags & DropoutFlag.DROP)),
-                "scale": int(bool(i.flags & DropoutFlag.SCALE)),
+                "drop": i.flags >> DropoutFlag.DROP & 1,
+                "scale": i.flags >> DropoutFlag.SCALE & 1,
                 "final": (outer, inner) == (outer_tiles - 1, inner_tiles - 1),
             }
             for k in range(i.depth):

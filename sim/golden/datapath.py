@@ -4,6 +4,8 @@ Arithmetic is in `sim.golden.units`. A command is carried out on whole matrices,
 images of the tile memories.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from hw.isa import (
     SPIKING_OPCODES,
     Destination,
     DropoutFlag,
+    GradientFlag,
     Instruction,
     Loss,
     Opcode,
@@ -23,7 +26,15 @@ from hw.isa import (
     Source,
 )
 from hw.layout import TensorLayout, tiles
-from hw.numbers import DROPOUT_BITS, GRADIENT_BITS, LFSR_LEAP, WORD_MAX, lfsr_seed
+from hw.numbers import (
+    CLIP_FRACTION_BITS,
+    DROPOUT_BITS,
+    GRADIENT_BITS,
+    LFSR_LEAP,
+    SUM_BITS,
+    WORD_MAX,
+    lfsr_seed,
+)
 from sim.golden import units
 from sim.golden.lfsr import LfsrBank
 from sim.golden.loader import GoldenLoader
@@ -48,6 +59,8 @@ class GoldenDatapath:
     randomness: the lanes' LFSRs
     loader: what fills INPUT and TARGET
     step: the time step, as REPEAT counts it
+    squares: of gradients, summed since the last CLIP, or since the program started
+    factor: of the last CLIP of the program, 2**16 for 1
     totals: the counters by name, and `saturations`, one a statistic
     """
 
@@ -66,7 +79,9 @@ class GoldenDatapath:
         # Flat views of the images; `take` and assignment by index are fastest on these.
         self._flat = {region: image.reshape(-1) for region, image in self.images.items()}
         self._indices: dict[tuple[int, ...], NDArray[np.intp]] = {}
-        self.step = 0
+        # A sum is the word pair with twice the address of its weight.
+        self._sums = self._flat[Region.GRADIENT].view("<i4")
+        self.forget()
         self._spiking = GoldenSpiking(config, self.images, self.loader, self.randomness)
         self.clear_counters()
 
@@ -75,9 +90,14 @@ class GoldenDatapath:
         """The 32-bit state of each lane's LFSR (read-only)."""
         return self.randomness.state
 
+    def forget(self) -> None:
+        """Forget what lasts for a program only."""
+        self.step = 0
+        self.squares, self.factor = 0, 1 << CLIP_FRACTION_BITS
+
     def clear_counters(self) -> None:
         """Set every counter to 0."""
-        self.totals = dict.fromkeys(("busy", "samples", "correct", "loss"), 0)
+        self.totals = dict.fromkeys(("busy", "samples", "correct", "loss", "norm"), 0)
         self.saturations = np.zeros(SATURATION_COUNTERS, np.uint32)
 
     def _count_saturations(self, statistic: int, saturated: units.Mask) -> None:
@@ -128,7 +148,7 @@ class GoldenDatapath:
     # Commands
 
     def command(self, i: Instruction) -> None:
-        """Carry out one of DATAPATH_OPCODES or SPIKING_OPCODES."""
+        """Carry out one of DATAPATH_OPCODES or SPIKING_OPCODES, or CLIP."""
         match i.opcode:
             case Opcode.FORWARD:
                 self._forward(i)
@@ -138,6 +158,8 @@ class GoldenDatapath:
                 self._gradient(i)
             case Opcode.LOSS:
                 self._loss(i)
+            case Opcode.CLIP:
+                self._clip(i)
             case Opcode.RESPOND:
                 self._respond(i)
             case _ if i.opcode in SPIKING_OPCODES:
@@ -149,9 +171,9 @@ class GoldenDatapath:
             self.totals[name] += getattr(counted, name)
         self.saturations[i.statistic] += np.uint32(counted.saturations)
 
-    def _dropout(self, i: Instruction) -> int:
-        """The command's DropoutFlag, 0 where there is no dropout."""
-        return i.flags if self.config.dropout else 0
+    def _has(self, i: Instruction, flag: DropoutFlag) -> bool:
+        """Whether a flag is set, on a device that looks at it."""
+        return self.config.dropout and bool(i.flags >> flag & 1)
 
     def _forward(self, i: Instruction) -> None:
         """Y = f(W X): rows outputs, columns samples, depth inputs."""
@@ -160,12 +182,12 @@ class GoldenDatapath:
         x = self._samples(base, i.columns, i.depth, i.right_outer)
         accumulator = units.product(self._words(region, x), self._words(Region.WEIGHT, w).T)
         z, saturated = units.narrow(accumulator, i.shift)
-        rate, flags = i.gate % (1 << DROPOUT_BITS), self._dropout(i)
-        if flags & DropoutFlag.SCALE:
+        rate = i.gate % (1 << DROPOUT_BITS)
+        if self._has(i, DropoutFlag.SCALE):
             y = units.scaled(z, i.activation, i.fraction, i.leak_shift, rate)
         else:
             y = units.activate(z, i.activation, i.fraction, i.leak_shift)
-        if flags & DropoutFlag.DROP:
+        if self._has(i, DropoutFlag.DROP):
             # Rows of outputs leave the array as columns of weights do.
             random = self._draw(i.rows, i.columns, LFSR_LEAP).T & ((1 << DROPOUT_BITS) - 1)
             y = units.dropped(y, i.activation, random < rate)
@@ -189,7 +211,7 @@ class GoldenDatapath:
             i.fraction,
             i.leak_shift,
         )
-        if self._dropout(i) & DropoutFlag.DROP:
+        if self._has(i, DropoutFlag.DROP):
             gated = np.where(self._words(Region.ACTIVATION, outputs) == 0, 0, gated)
         self._write(
             Region.DELTA, self._samples(i.dest_base, i.columns, i.rows, i.dest_outer), gated
@@ -204,9 +226,42 @@ class GoldenDatapath:
         region, base = self._source(i)
         x = self._samples(base, i.depth, i.columns, i.right_depth)
         accumulator = units.product(self._words(Region.DELTA, d).T, self._words(region, x))
-        gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
-
+        self._count_busy(i)
         w = self._addresses(i.dest_base, i.rows, i.columns, i.dest_inner, self.config.lanes)
+        flags = [flag for flag in GradientFlag if i.flags >> flag & self.config.accumulation]
+        if flags:
+            accumulator = self._accumulated(i, accumulator, w, flags)
+        gradient, saturated = units.narrow(accumulator, i.shift, GRADIENT_BITS)
+        if GradientFlag.HOLD in flags:
+            if GradientFlag.NORM in flags:
+                self.squares = units.add_squares(self.squares, gradient)
+            return
+        if GradientFlag.CLIP in flags:
+            gradient = units.clip(gradient, self.factor)
+        self._count_saturations(i.statistic, saturated)
+        self._update(i, w, gradient)
+
+    def _accumulated(
+        self,
+        i: Instruction,
+        accumulator: units.Integers,
+        w: NDArray[np.intp],
+        flags: Collection[GradientFlag],
+    ) -> units.Integers:
+        """What the epilogue gets of a product: alone, added to the sums in GRADIENT, or these."""
+        if GradientFlag.CLIP in flags:
+            accumulator = np.zeros_like(accumulator)
+        if flags != [GradientFlag.NORM]:
+            if GradientFlag.ADD in flags or GradientFlag.CLIP in flags:
+                accumulator = accumulator + self._sums[w]
+            accumulator, saturated = units.saturate(accumulator, SUM_BITS)
+            self._count_saturations(i.statistic, saturated)
+        if GradientFlag.HOLD in flags:
+            self._sums[w] = accumulator
+        return accumulator
+
+    def _update(self, i: Instruction, w: NDArray[np.intp], gradient: units.Integers) -> None:
+        """The weights at the addresses `w`, and their momentum."""
         updated = units.update(
             weight=self._read(Region.WEIGHT, w),
             momentum=self._read(Region.MOMENTUM, w) if i.use_momentum else np.zeros_like(gradient),
@@ -219,10 +274,17 @@ class GoldenDatapath:
         self._write(Region.WEIGHT, w, updated.weight)
         if i.use_momentum:
             self._write(Region.MOMENTUM, w, updated.momentum)
-        self._count_saturations(i.statistic, saturated)
         self._count_saturations(i.statistic + 1, updated.momentum_saturated)
         self._count_saturations(i.statistic + 2, updated.weight_saturated)
-        self._count_busy(i)
+
+    def _clip(self, i: Instruction) -> None:
+        """The norm, and the factor of GRADIENT with the flag CLIP until the next one."""
+        norm, self.factor = units.clip_factor(
+            self.squares, self.registers[Register.CLIP_THRESHOLD]
+        )
+        self.squares = 0
+        self.totals["norm"] += norm
+        self.saturations[i.statistic] += np.uint32(self.factor < 1 << CLIP_FRACTION_BITS)
 
     def _draw(self, rows: int, columns: int, steps: int = 1) -> NDArray[np.uint32]:
         """An LFSR state for each weight, in the order in which the columns leave the array.

@@ -137,7 +137,7 @@ class GoldenExecutor(GoldenDatapath):
         self.state, self.error = State.RUNNING, Error.NONE
         self.position = self.registers[Register.START]
         self.remaining = self.registers[Register.COUNT]
-        self.step = 0
+        self.forget()
 
     def advance(self) -> None:
         """Run until the program ends, halts, fails or waits for samples."""

@@ -67,7 +67,7 @@ def _may_swap(first: Instruction, second: Instruction, config: DeviceConfig) -> 
 
 def _draws(i: Instruction) -> bool:
     """Whether it drops outputs at random, on a device that can."""
-    return i.opcode == Opcode.FORWARD and bool(i.flags & DropoutFlag.DROP)
+    return i.opcode == Opcode.FORWARD and bool(i.flags >> DropoutFlag.DROP & 1)
 
 
 def _reads(i: Instruction, config: DeviceConfig) -> Iterator[Span]:

@@ -5,6 +5,7 @@ Functions that saturate return the mask of what saturated beside the result, sin
 counts it.
 """
 
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from hw.isa import Activation
 from hw.numbers import (
+    CLIP_FRACTION_BITS,
     DROPOUT_BITS,
     GRADIENT_GUARD_BITS,
     LOSS_FRACTION_BITS,
+    NORM_BITS,
     RESIDUAL_FRACTION_BITS,
     UPDATE_FRACTION_BITS,
     WORD_BITS,
@@ -166,6 +169,44 @@ def respond(
         counts += spikes
         potential = potential - spikes * threshold
     return counts, slopes
+
+
+def add_squares(total: int, gradient: Integers) -> int:
+    """The sum of squares `total` and those of 24-bit gradients, exact, saturated to 64 bits.
+
+    Squares of up to 2**46 are summed in halves of 23 bits, so that no sum of int64 overflows.
+    """
+    squares = (gradient * gradient).reshape(-1)
+    low = int(np.sum(squares & 0x7FFFFF))
+    high = int(np.sum(squares >> 23))
+    return min(total + low + (high << 23), (1 << NORM_BITS) - 1)
+
+
+def clip_factor(squares: int, threshold: int) -> tuple[int, int]:
+    """The norm of gradients from the sum of their squares, and the factor that limits it.
+
+        norm = floor(sqrt(squares))
+        t = threshold << 8
+        factor = 2**16 if norm <= t else floor(t * 2**16 / norm)
+
+    Parameters
+    ----------
+    squares: with 16 fraction bits below a momentum's LSB
+    threshold: in units of a momentum's LSB, 0 to 65535; the norm has 8 fraction bits below it
+
+    The factor is in u0.16, but for 1, which is 2**16 and changes nothing.
+    """
+    norm, limit = isqrt(squares), threshold << GRADIENT_GUARD_BITS
+    one = 1 << CLIP_FRACTION_BITS
+    return norm, one if norm <= limit else limit * one // norm
+
+
+def clip(gradient: Integers, factor: int) -> Integers:
+    """Gradients times a factor in u0.16, up to 2**16, rounded to nearest (halves up).
+
+    It never overflows: the factor is at most 1.
+    """
+    return shift_right_rounded(gradient * factor, CLIP_FRACTION_BITS)
 
 
 class Updated(NamedTuple):

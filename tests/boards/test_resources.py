@@ -58,8 +58,10 @@ def test_refuses_a_family_without_a_part() -> None:
 
 
 def test_says_what_a_configuration_leaves_out() -> None:
-    assert left_out(configuration("ecp5-8x8-spiking")) == ()
-    assert left_out(configuration("ecp5-8x8")) == ("spiking neurons",)
+    accumulation = "accumulated and clipped gradients"
+    assert left_out(configuration("ecp5-8x8-spiking")) == (accumulation,)
+    assert left_out(configuration("ecp5-8x8")) == (accumulation, "spiking neurons")
+    assert left_out(configuration("ecp5-8x8-full")) == ("spiking neurons",)
     assert left_out(configuration("ecp5-8-spiking")) == ("backpropagation",)
     assert left_out(configuration("gw2a-4-spiking")) == ("granule cells", "backpropagation")
     small = left_out(configuration("up5k-2-spiking"))

@@ -1,5 +1,8 @@
 """The compiler: programs, memory map, registers and samples; and what it refuses, and how."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from hw.isa import (
     NO_WAIT,
     Activation,
     Destination,
+    GradientFlag,
     Instruction,
     Loss,
     Opcode,
@@ -24,6 +28,7 @@ from hw.isa import (
 from hw.numbers import Format
 
 ECP5 = configuration("ecp5-8x8")
+FULL = configuration("ecp5-8x8-full")
 UP5K = configuration("up5k-4x2")
 SPIKING = configuration("ecp5-8x8-spiking")
 SGD = Rule(rate=2**-4, momentum=0.9)
@@ -128,14 +133,29 @@ def test_every_read_waits_for_the_write_before_it(sizes, hidden, size, mode):
     network = spiking(sizes, hidden)
     config = SPIKING if "S" in hidden else ECP5
     compiled = compile_network(network, SGD, config=config, **{mode.value: (size,)})
+    check_waits(compiled.instructions)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+@pytest.mark.parametrize("at_once", [4, 9, 17])
+def test_batches_of_an_update_wait_for_each_other(at_once, clip_norm):
+    rule = replace(SGD, clip_norm=clip_norm)
+    compiled = compile_network(
+        spiking((5, 17, 9, 3), "RR"), rule, config=FULL, train=(40,), at_once=at_once
+    )
+    check_waits(compiled.instructions)
+
+
+def check_waits(instructions: Sequence[Instruction]) -> None:
+    """Each command starts when what it reads has been written."""
     # By tile: the number of the array command that wrote it, or None for LOSS.
     started, finished, loss_idle = 0, 0, True
     written: dict[tuple[str, int], int | None] = {}
-    for i in compiled.instructions:
+    for i in instructions:
         if i.wait_array != NO_WAIT:
             finished = max(finished, started - i.wait_array)
         loss_idle = loss_idle or bool(i.wait_loss)
-        if i.opcode == Opcode.RESPOND:
+        if i.opcode in (Opcode.RESPOND, Opcode.CLIP):
             finished, loss_idle = started, True
         for tile in tiles_read(i):
             number = written.get(tile, 0)
@@ -151,7 +171,10 @@ def test_every_read_waits_for_the_write_before_it(sizes, hidden, size, mode):
 
 
 def tiles_read(i: Instruction) -> set[tuple[str, int]]:
-    """Tiles of OUTPUT, ACTIVATION and DELTA that a command of an 8x8 array reads."""
+    """Tiles of OUTPUT, ACTIVATION, DELTA and GRADIENT that a command of an 8x8 array reads.
+
+    It may read tiles for a product that it then drops, as a GRADIENT that clips does.
+    """
     rows, columns, depth = (-(-n // 8) for n in (i.rows, i.columns, i.depth))
     if i.opcode == Opcode.LOSS:
         return {("OUTPUT", i.right_base + c * i.right_outer + r) for c, r in grid(columns, rows)}
@@ -164,7 +187,11 @@ def tiles_read(i: Instruction) -> set[tuple[str, int]]:
         right = "DELTA"
         found = {("ACTIVATION", i.gate + c * i.dest_outer + r) for c, r in grid(columns, rows)}
     if i.opcode == Opcode.GRADIENT:
-        found = {("DELTA", i.left_base + r + k * i.left_depth) for r, k in grid(rows, depth)}
+        if i.flags >> GradientFlag.CLIP & 1:
+            return weight_tiles(i, "GRADIENT")
+        if i.flags >> GradientFlag.ADD & 1:
+            found = weight_tiles(i, "GRADIENT")
+        found |= {("DELTA", i.left_base + r + k * i.left_depth) for r, k in grid(rows, depth)}
     if i.opcode in ARRAY_OPCODES:
         for c, k in grid(columns, depth):
             found.add((right, i.right_base + c * i.right_outer + k * i.right_depth))
@@ -172,9 +199,9 @@ def tiles_read(i: Instruction) -> set[tuple[str, int]]:
 
 
 def tiles_written(i: Instruction) -> set[tuple[str, int]]:
-    """Tiles of OUTPUT, ACTIVATION and DELTA that a command of an 8x8 array writes."""
+    """Tiles of OUTPUT, ACTIVATION, DELTA and GRADIENT that a command of an 8x8 array writes."""
     if i.opcode == Opcode.GRADIENT:
-        return set()
+        return weight_tiles(i, "GRADIENT") if i.flags >> GradientFlag.HOLD & 1 else set()
     region = "OUTPUT" if i.destination == Destination.OUTPUT else "ACTIVATION"
     if i.opcode not in (Opcode.FORWARD, Opcode.RESPOND):
         region = "DELTA"
@@ -182,6 +209,13 @@ def tiles_written(i: Instruction) -> set[tuple[str, int]]:
     bases = (i.dest_base, i.left_base) if i.opcode == Opcode.RESPOND else (i.dest_base,)
     places = [(base, *place) for base in bases for place in grid(columns, rows)]
     return {(region, base + c * i.dest_outer + r) for base, c, r in places}
+
+
+def weight_tiles(i: Instruction, region: str) -> set[tuple[str, int]]:
+    """Tiles of the weights that a GRADIENT of an 8x8 array changes."""
+    rows, columns = -(-i.rows // 8), -(-i.columns // 8)
+    places = grid(rows, columns)
+    return {(region, i.dest_base + r * i.dest_inner + c * i.dest_outer) for r, c in places}
 
 
 def grid(*shape: int) -> list[tuple[int, ...]]:

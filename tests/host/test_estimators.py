@@ -78,6 +78,18 @@ def test_schedules_reach_the_network():
     assert (first != second).any()
 
 
+def test_accumulation_and_clipping_reach_the_network():
+    full = {"random_state": 0, "epochs": 2, "configuration": "ecp5-8x8-full", "clip_norm": 0.3}
+    models = [
+        SynaptileClassifier(**full, batch_size=size, accumulate_batches=count)
+        for size, count in ((24, 1), (8, 3))
+    ]
+    first, second = (m.fit(IRIS.data, NAMES).decision_function(IRIS.data) for m in models)
+    assert (first == second).all()
+    free = SynaptileClassifier(**{**full, "clip_norm": None}, batch_size=24)
+    assert (first != free.fit(IRIS.data, NAMES).decision_function(IRIS.data)).any()
+
+
 def test_a_fitted_one_survives_pickling():
     train, test, labels, _ = train_test_split(IRIS.data, NAMES, random_state=0)
     model = SynaptileClassifier(random_state=0, epochs=5).fit(train, labels)

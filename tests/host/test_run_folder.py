@@ -65,6 +65,26 @@ def test_a_watched_run_computes_the_same(small, tmp_path):
             assert all(np.array_equal(own[name], other[name]) for name in other.files)
 
 
+def test_a_clipped_run_tells_norms_and_goes_on_with_the_same_bits(small, tmp_path, monkeypatch):
+    """Of three batches an update, of which an epoch's last one has fewer."""
+    text = SMALL.replace("[training]", "[training]\naccumulate_batches = 3\nclip_norm = 0.25")
+    small.write_text(text + '[device]\nconfiguration = "ecp5-8x8-full"\n')
+    said = trained(small, tmp_path / "run").output
+    values = result_of(tmp_path / "run")
+    epochs = values["epochs"]
+    assert 0 < values["clipped_updates"] <= values["updates"] and values["updates"] % epochs == 0
+    assert f"{values['clipped_updates']} of {values['updates']} updates" in said
+    assert "3 an update" in said
+    metrics = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    events = [event for event in metrics if event["event"] == "epoch"]
+    assert [event["gradient_norm"] for event in events] == values["gradient_norm"]
+    assert sum(event["clipped"] for event in events) == values["clipped_updates"]
+    assert min(values["gradient_norm"]) > 0
+    interrupted(small, tmp_path / "stopped", monkeypatch)
+    trained(small, tmp_path / "stopped", "--resume")
+    assert result_of(tmp_path / "stopped") == values
+
+
 def test_the_folder_s_configuration_trains_the_same_again(small, tmp_path):
     folder = tmp_path / "run"
     trained(small, folder, "--seed", 3, "--epochs", 3)

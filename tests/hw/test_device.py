@@ -5,7 +5,7 @@ here is a small one, with all features, stalls on its streams, resets, stops and
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from host.devices.device import DeviceStatus, as_words
 from host.devices.framing import encode_read, encode_request, encode_write, next_sequence
 from host.devices.golden_device import GoldenDevice
 from host.network import Formats, Network, Rule
-from host.program import Mode
+from host.program import CLIP_STATISTIC, Mode
 from hw.build_identity import build_identity
 from hw.config import DeviceConfig, region_words
 from hw.device import Device
@@ -27,7 +27,10 @@ from hw.isa import (
     MEMORY_REGIONS,
     Activation,
     Control,
+    GradientFlag,
+    Instruction,
     Loss,
+    Opcode,
     Region,
     Register,
     Request,
@@ -41,6 +44,8 @@ from sim.compare import read_state
 
 SEED = 20268
 BATCH, RAGGED = 5, 2
+AT_ONCE = 2
+"""Samples of a batch of the updates that take several: of 7, which are four batches, and of 3."""
 
 SMALL = DeviceConfig(
     name="small",
@@ -52,9 +57,10 @@ SMALL = DeviceConfig(
     activation_tiles=6,
     output_tiles=3,
     delta_tiles=9,
-    program_length=48,
+    program_length=96,
     max_outputs=9,
     frame_payload=64,
+    accumulation=True,
 )
 
 
@@ -233,7 +239,9 @@ class Script:
 class Run:
     """A small network that learns on a script."""
 
-    def __init__(self, script: Script, *, loss: Loss, hidden: Activation):
+    def __init__(
+        self, script: Script, *, loss: Loss, hidden: Activation, clip_norm: float | None = None
+    ):
         self.script = script
         network = Network(
             sizes=(5, 6, 3),
@@ -243,13 +251,16 @@ class Run:
             # So narrow that words saturate here and there.
             formats=Formats(activation=Format(3, 12), delta=Format(1, 14)),
         )
+        clips = clip_norm is not None
         self.program: Compiled = compile_network(
             network,
-            Rule(rate=2.0**-3, momentum=0.9, decay=0.01),
+            Rule(rate=2.0**-3, momentum=0.9, decay=0.01, clip_norm=clip_norm),
             config=script.config,
-            train=[BATCH, RAGGED],
+            train=[7, 3] if clips else [BATCH, RAGGED],
             predict=[RAGGED],
+            at_once=AT_ONCE if clips else None,
         )
+        self.at_once = AT_ONCE if clips else BATCH
         random = script.random
         weights = [random.normal(0, 3, shape).clip(-7, 7) for shape in network.weight_shapes]
         self.program.load(script, self.program.encode_weights(weights))
@@ -263,8 +274,9 @@ class Run:
             targets = random.integers(0, network.sizes[-1], samples * count)
         encoded = self.program.encode(inputs, None if mode == Mode.PREDICT else targets)
         write_registers(self.script, encoded.registers)
-        for first in range(0, samples * count, samples):
-            yield encoded.batch(first, first + samples)
+        for update in range(0, samples * count, samples):
+            for first in range(update, update + samples, self.at_once):
+                yield encoded.batch(first, min(first + self.at_once, update + samples))
 
     def start(self, mode: Mode, samples: int, count: int, *, sent: int | None = None) -> None:
         """Start a program, and send `sent` of its batches, all by default."""
@@ -300,6 +312,39 @@ def learns(script: Script) -> None:
         script.wait()
         read_state(script)
     assert script.golden.executor.saturations.any(), "no saturation: nothing compared"
+
+
+def accumulates(script: Script) -> None:
+    """Updates of several batches, clipped and not; then GRADIENT with all its flags on anything."""
+    for clip_norm in (0.5, 15.0):
+        run = Run(
+            script, loss=Loss.CROSS_ENTROPY, hidden=Activation.SIGMOID, clip_norm=clip_norm
+        )
+        run.whole(Mode.TRAIN, 7, 2)
+        run.whole(Mode.TRAIN, 3)
+    # A run that is stopped leaves squares behind; the next one must not see them.
+    run.start(Mode.TRAIN, 7, 1, sent=4)
+    script.wait()
+    script.control(Control.STOP)
+    script.until(State.IDLE, credits=INPUT_BUFFERS)
+    gradients = [i for i in run.program.instructions if i.opcode == Opcode.GRADIENT][:2]
+    program = []
+    for flags in range(1 << len(GradientFlag)):
+        program += [replace(i, flags=flags, shift=7, wait_array=0) for i in gradients]
+        if flags % 4 == 3:
+            program.append(Instruction(opcode=Opcode.CLIP, statistic=CLIP_STATISTIC))
+    program.append(Instruction(opcode=Opcode.END))
+    script.write(Region.PROGRAM, 0, np.array([i.encode() for i in program], np.uint16).reshape(-1))
+    for threshold in (0xFFFF, 40):
+        script.write(Region.REGISTERS, Register.CLIP_THRESHOLD, threshold)
+        script.scramble(Region.WEIGHT, Region.MOMENTUM, Region.ACTIVATION, Region.DELTA)
+        script.scramble(Region.INPUT, Region.GRADIENT)
+        script.run(0)
+        script.wait()
+        read_state(script)
+    saturations = script.golden.executor.saturations
+    assert all(saturations[i.statistic] for i in gradients)
+    assert saturations[CLIP_STATISTIC]
 
 
 def stops(script: Script) -> None:
@@ -354,6 +399,7 @@ def resets(script: Script) -> None:
 
 SCENARIOS: dict[str, tuple[Callable[[Script], None], dict[str, float]]] = {
     "learns": (learns, {"rx": 0.3, "tx": 0.3}),
+    "accumulates": (accumulates, {"rx": 0.0, "tx": 0.1}),
     "stops": (stops, {"rx": 0.1, "tx": 0.5}),
     "refuses": (refuses, {"rx": 0.0, "tx": 0.0}),
     "resets": (resets, {"rx": 0.0, "tx": 0.2}),

@@ -11,10 +11,14 @@ from sim.bench.runner import run_bench
 SEED = 20266
 
 BUILDS = {
-    # A length that is no power of two, and narrow fields.
+    # A length that is no power of two, and narrow fields; and what repeats and clips.
     "odd": (
         replace(
-            configuration("up5k-4x2"), serial=False, cross_entropy=True, program_length=21
+            configuration("up5k-4x2"),
+            serial=False,
+            cross_entropy=True,
+            program_length=21,
+            accumulation=True,
         ),
         ".*",
     ),

@@ -15,7 +15,7 @@ SEED = 20269
 REPORTERS = len(WEIGHT_STATISTICS) + 1
 
 SERIAL = replace(CONFIGURATIONS["up5k-4x2"], serial=True)
-PIPELINED = CONFIGURATIONS["ecp5-8x8"]
+PIPELINED = CONFIGURATIONS["ecp5-8x8-full"]
 
 
 @pytest.mark.simulator
@@ -36,6 +36,7 @@ def test_equals_model(config: DeviceConfig) -> None:
             "alone": unit.alone,
             "amount_bits": amount_bits(config),
             "sample_bits": used_bits(config)["columns"],
+            "norm": config.accumulation,
             "seed": SEED,
         },
         seed=SEED,

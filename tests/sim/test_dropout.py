@@ -159,11 +159,12 @@ def test_only_training_drops() -> None:
         end = next(k for k, i in enumerate(rest) if i.opcode == Opcode.END)
         hidden = [i for i in rest[:end] if i.rows == 5]
         flags[mode] = {(i.opcode, i.flags, i.gate * (i.opcode == Opcode.FORWARD)) for i in hidden}
-    scaled = {(Opcode.FORWARD, DropoutFlag.SCALE, 64)}
+    drop, scale = 1 << DropoutFlag.DROP, 1 << DropoutFlag.SCALE
+    scaled = {(Opcode.FORWARD, scale, 64)}
     assert flags[Mode.EVALUATE] == flags[Mode.PREDICT] == scaled
     assert flags[Mode.TRAIN] == {
-        (Opcode.FORWARD, DropoutFlag.DROP, 64),
-        (Opcode.BACKWARD, DropoutFlag.DROP, 0),
+        (Opcode.FORWARD, drop, 64),
+        (Opcode.BACKWARD, drop, 0),
         (Opcode.GRADIENT, 0, 0),
     }
 

@@ -9,8 +9,11 @@ import pytest
 
 from hw.isa import Activation
 from hw.numbers import (
+    CLIP_FRACTION_BITS,
     GRADIENT_BITS,
+    GRADIENT_GUARD_BITS,
     LOSS_FRACTION_BITS,
+    NORM_BITS,
     UPDATE_FRACTION_BITS,
     WORD_MAX,
     WORD_MIN,
@@ -388,3 +391,78 @@ def test_update_saturates_at_both_rails() -> None:
         result = update(w, momentum, gradient, states, factor=65535, rate=(65535, 0), decay=(0, 0))
         assert np.all(result.momentum == v) and result.momentum_saturated.all()
         assert np.all(result.weight == w) and result.weight_saturated.all()
+
+
+# Clipping
+
+
+@pytest.mark.parametrize("bits", range(2, GRADIENT_BITS + 1))
+def test_squares_are_exact_and_saturate(bits: int, random: np.random.Generator) -> None:
+    gradient = random.integers(-(1 << (bits - 1)), 1 << (bits - 1), (40, 60))
+    gradient[0, :2] = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    exact = sum(int(g) ** 2 for g in gradient.reshape(-1))
+    assert units.add_squares(0, gradient) == exact
+    top = (1 << NORM_BITS) - 1
+    assert units.add_squares(top - exact, gradient) == top
+    assert units.add_squares(top - exact + 1, gradient) == top
+    assert units.add_squares(top - exact - 1, gradient) == top - 1
+
+
+@pytest.mark.parametrize("threshold", [1, 77, 4096, (1 << 16) - 1])
+def test_factor_brings_a_norm_just_to_the_threshold(threshold: int) -> None:
+    one, limit = 1 << CLIP_FRACTION_BITS, threshold << GRADIENT_GUARD_BITS
+    for norm in (0, 1, limit - 1, limit, limit + 1, 3 * limit, (1 << 32) - 1):
+        found, factor = units.clip_factor(norm**2, threshold)
+        assert found == norm and 0 <= factor <= one
+        if norm <= limit:
+            assert factor == one
+        else:
+            # The largest factor whose product with the norm is within the threshold.
+            assert factor * norm <= limit * one < (factor + 1) * norm
+        assert units.clip_factor(norm**2 + norm, threshold)[0] == norm
+    assert units.clip_factor((1 << NORM_BITS) - 1, threshold)[0] == (1 << 32) - 1
+
+
+def test_clip_is_the_nearest_gradient(random: np.random.Generator) -> None:
+    top = 1 << (GRADIENT_BITS - 1)
+    gradient = np.append(random.integers(-top, top, 2000), [-top, -1, 0, 1, top - 1])
+    one = 1 << CLIP_FRACTION_BITS
+    assert np.array_equal(units.clip(gradient, one), gradient)
+    for factor in (0, 1, one // 2, one - 1, *random.integers(0, one, 5).tolist()):
+        found = units.clip(gradient, factor)
+        expected = [math.floor(Fraction(int(g) * factor, one) + Fraction(1, 2)) for g in gradient]
+        assert found.tolist() == expected
+        assert np.abs(found).max() <= top
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.999, 1.0, 1.001, 20.0])
+def test_clipping_agrees_with_pytorch(share: float, random: np.random.Generator) -> None:
+    """`torch.nn.utils.clip_grad_norm_` over three layers, by a share of their norm.
+
+    The device's norm is short of the exact one by less than an LSB, and its factor by less than
+    2**-16. PyTorch adds 1e-6 to a norm.
+    """
+    torch = pytest.importorskip("torch")
+    lsb = 2.0**-20
+    layers = [
+        (random.normal(0, 0.05, shape) / lsb).astype(np.int64)
+        for shape in ((32, 65), (16, 33), (10, 17))
+    ]
+    exact = math.sqrt(sum(int(np.sum(g * g)) for g in layers)) * lsb
+    threshold = round(share * exact * 2**12)
+    limit = threshold * 2.0**-12
+    squares = 0
+    for gradient in layers:
+        squares = units.add_squares(squares, gradient)
+    norm, factor = units.clip_factor(squares, threshold)
+    assert 0 <= exact - norm * lsb < lsb
+
+    parameters = [torch.zeros(g.shape, dtype=torch.float64) for g in layers]
+    for parameter, gradient in zip(parameters, layers, strict=True):
+        parameter.grad = torch.tensor(gradient * lsb)
+    torch.nn.utils.clip_grad_norm_(parameters, limit)
+    bound = limit / (norm * lsb) * (lsb / exact + 1e-6 / exact) + 2.0**-CLIP_FRACTION_BITS
+    for parameter, gradient in zip(parameters, layers, strict=True):
+        found = units.clip(gradient, factor) * lsb
+        error = np.abs(found - parameter.grad.numpy())
+        assert np.all(error <= np.abs(gradient) * lsb * bound + HALF * lsb)

@@ -12,6 +12,7 @@ from then on, and the bound allows for that.
 Where outputs are dropped, the reference drops those that the device did: its stored words are 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,6 +218,49 @@ def bounds(network: Network, weights: list[Array], x: Array, r: Reference) -> tu
     assert d1.shape == e_d1.shape
     rounding = formats.momentum.lsb * 2.0**-GRADIENT_GUARD_BITS
     return e_g1 / len(x) + rounding, e_g2 / len(x) + rounding
+
+
+@pytest.mark.parametrize("clip_share", [0.4, 1.5])
+@pytest.mark.parametrize("at_once", [13, 4])
+def test_clipped_gradients_agree_with_pytorch(at_once: int, clip_share: float) -> None:
+    """The gradient of an update of one batch and of several, of a norm over both layers."""
+    samples, config = 13, configuration("ecp5-8x8-full")
+    network = Network(sizes=SIZES, activations=(Activation.TANH, Activation.LINEAR))
+    rng = np.random.default_rng(at_once)
+    weights = [rng.normal(0, 0.3, shape).clip(-1, 1) for shape in network.weight_shapes]
+    x = np.round(rng.uniform(-1, 1, (samples, SIZES[0])) * 512) / 512
+    label = rng.integers(0, SIZES[-1], samples)
+    lsb = network.formats.weight.lsb
+    real = [np.floor(w / lsb + 0.5) * lsb for w in weights]
+    expected = reference(network, real, x, label)
+    gradients = [torch.tensor(g) for g in (expected.g1, expected.g2)]
+    norm = float(torch.sqrt(sum((g**2).sum() for g in gradients)))
+    threshold = round(clip_share * norm * 2**12) * 2.0**-12
+    rule = Rule(rate=2**-6, momentum=0.5, clip_norm=threshold)
+    program = compile_network(network, rule, config=config, train=[samples], at_once=at_once)
+    with GoldenDevice(config) as device:
+        program.load(device, program.encode_weights(real))
+        encoded = program.encode(x, label)
+        write_registers(device, encoded.registers)
+        device.run(program.entry(Mode.TRAIN, samples))
+        for first in range(0, samples, at_once):
+            device.stream(encoded.batch(first, min(first + at_once, samples)))
+        device.wait()
+        found = [t.read(device) * t.fmt.lsb for t in program.memory.momentum]
+    parameters = [torch.zeros_like(g) for g in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(parameters, threshold)
+    errors = bounds(network, real, x, expected)
+    # The norm's error is at most that of all gradients; an LSB is lost when it is floored.
+    off = math.sqrt(sum(float(np.sum(e**2)) for e in errors)) + 2.0**-20 + 1e-6
+    factor = min(1.0, threshold / norm)
+    e_factor = factor * off / (norm - off) + 2.0**-16
+    stochastic = network.formats.momentum.lsb
+    for value, parameter, exact, error in zip(found, parameters, gradients, errors, strict=True):
+        bound = factor * error + (np.abs(exact.numpy()) + error) * e_factor + stochastic
+        assert np.all(np.abs(value - parameter.grad.numpy()) <= bound)
+        assert np.abs(parameter.grad.numpy()).max() > 4 * bound.min()
 
 
 @pytest.mark.parametrize("samples", [16, 13])

@@ -23,9 +23,15 @@ from hw.isa import Activation, Loss
 from hw.numbers import Format
 from sim.compare import Every, Lockstep
 
-PROGRAMS = {"ecp5-8x8": 12, "ecp5-16x8": 8, "ecp5-8x8-spiking": 8, "up5k-4x2": 193}
+PROGRAMS = {
+    "ecp5-8x8": 12,
+    "ecp5-8x8-full": 12,
+    "ecp5-16x8": 8,
+    "ecp5-8x8-spiking": 8,
+    "up5k-4x2": 193,
+}
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
-ON_DEMAND = ("ecp5-16x8", "ecp5-8x8-spiking")
+ON_DEMAND = ("ecp5-8x8-full", "ecp5-16x8", "ecp5-8x8-spiking")
 """Those that take longest to build, and have the units of the others in other numbers."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
@@ -102,21 +108,30 @@ def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     )
 
 
+Drawn = tuple[Compiled, int, int, int]
+"""A program, the sizes of its batches, and how many samples of an update are sent at once."""
+
+
 @st.composite
-def compiled(draw: st.DrawFn, config: DeviceConfig) -> tuple[Compiled, int, int]:
-    """A program and the sizes of its batches."""
+def compiled(draw: st.DrawFn, config: DeviceConfig) -> Drawn:
     network = draw(networks(config))
     most = 40 if config.lanes > 4 else 12
     batch = draw(st.integers(1, most))
     ragged = draw(st.integers(1, batch))
+    # Gradients of one batch in two are accumulated, and so are clipped those of one in two.
+    some = st.one_of(st.just(batch), st.integers(max(1, batch // 5), batch))
+    at_once = draw(some) if config.accumulation else batch
+    clips = config.accumulation and draw(st.booleans())
     rule = Rule(
         rate=2.0 ** -draw(st.integers(2, 9)),
         momentum=draw(st.sampled_from([0.0, 0.5, 0.9])) * config.momentum,
         decay=draw(st.sampled_from([0.0, 0.0, 1e-3, 0.1])),
+        clip_norm=2.0 ** draw(st.floats(-6, 2.9)) if clips else None,
     )
     modes = {"train": [batch, ragged], "evaluate": [ragged], "predict": [batch]}
     try:
-        return compile_network(network, rule, config=config, **modes), batch, ragged
+        program = compile_network(network, rule, config=config, at_once=at_once, **modes)
+        return program, batch, ragged, at_once
     except CompileError:
         assume(False)
         raise
@@ -133,13 +148,21 @@ def encode(program: Compiled, rng: np.random.Generator, samples: int, targets: b
 
 
 def run(
-    pair: Lockstep, program: Compiled, rng: np.random.Generator, mode: Mode, batch: int, rounds: int
+    pair: Lockstep,
+    program: Compiled,
+    rng: np.random.Generator,
+    mode: Mode,
+    batch: int,
+    rounds: int,
+    at_once: int | None = None,
 ) -> None:
     samples = encode(program, rng, batch * rounds, targets=mode is not Mode.PREDICT)
     write_registers(pair, samples.registers)
     pair.run(program.entry(mode, batch), rounds)
     for start in range(0, batch * rounds, batch):
-        pair.stream(samples.batch(start, start + batch))
+        end = start + batch
+        for first in range(start, end, at_once or batch):
+            pair.stream(samples.batch(first, min(first + (at_once or batch), end)))
     pair.wait()
 
 
@@ -160,9 +183,9 @@ def test_random_programs(devices: tuple[Device, Device]) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(drawn=compiled(config), seed=st.integers(0, 2**32 - 1))
-    def lockstep(drawn: tuple[Compiled, int, int], seed: int) -> None:
+    def lockstep(drawn: Drawn, seed: int) -> None:
         nonlocal ran
-        program, batch, ragged = drawn
+        program, batch, ragged, at_once = drawn
         rng = np.random.default_rng(seed)
         pair = Lockstep(
             golden,
@@ -175,10 +198,10 @@ def test_random_programs(devices: tuple[Device, Device]) -> None:
         weights = [rng.normal(0, scale, shape) for shape in program.network.weight_shapes]
         limit = program.network.formats.weight.maximum
         program.load(pair, program.encode_weights(np.clip(w, -limit, limit) for w in weights))
-        run(pair, program, rng, Mode.TRAIN, batch, 1)
+        run(pair, program, rng, Mode.TRAIN, batch, 1, at_once)
         pair.every = Every.PROGRAM
-        run(pair, program, rng, Mode.TRAIN, batch, 3)
-        run(pair, program, rng, Mode.TRAIN, ragged, 1)
+        run(pair, program, rng, Mode.TRAIN, batch, 3, at_once)
+        run(pair, program, rng, Mode.TRAIN, ragged, 1, at_once)
         run(pair, program, rng, Mode.EVALUATE, ragged, 2)
         run(pair, program, rng, Mode.PREDICT, batch, 1)
         ran += 1
