@@ -81,7 +81,10 @@ class Top(wiring.Component):
             m.d.power += count.eq(0)
         with m.Elif(~count[-1]):
             m.d.power += count.eq(count + 1)
-        m.d.comb += ResetSignal().eq(~count[-1])
+        # From a register, as it has thousands of places to reach in a cycle.
+        reset = Signal(name="reset", init=1)
+        m.d.power += reset.eq(~count[-1])
+        m.d.comb += ResetSignal().eq(reset)
 
     def _serial(self, m: Module, platform: Any, device: Device) -> None:
         line = platform.request("uart", 0, dir="-")

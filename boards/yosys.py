@@ -18,17 +18,20 @@ from hw.config import Family
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "synthesis"
 
+# Amaranth gives a signal's attributes to its wire, and Yosys heeds those of the flip-flop behind it.
+KEEP = "setattr -set keep 1 a:keep=1 %ci t:$*dff* %i"
+
 SYNTHESIS: dict[Family, str] = {
-    "behavioural": "synth -flatten -top top",
+    "behavioural": f"{KEEP}; synth -flatten -top top",
     # Without -dsp: every multiplier block is instantiated, what is left goes into cells.
-    "ice40": "synth_ice40 -top top",
+    "ice40": f"{KEEP}; synth_ice40 -top top",
     # The WebAssembly build of Yosys dies in abc9 (YoWASP/yosys issue 29), which synth_ecp5 of
     # version 0.70 has no option to leave out, so that step is replaced. -nodsp: as for ice40.
     "ecp5": (
-        "synth_ecp5 -nodsp -run begin:map_luts -top top; abc -lut 4:7 -dress; clean; "
+        f"{KEEP}; synth_ecp5 -nodsp -run begin:map_luts -top top; abc -lut 4:7 -dress; clean; "
         "synth_ecp5 -nodsp -run map_cells: -top top"
     ),
-    "gowin": "synth_gowin -noiopads -top top",
+    "gowin": f"{KEEP}; synth_gowin -noiopads -top top",
 }
 """Yosys commands that synthesize module `top`."""
 

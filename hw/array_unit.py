@@ -169,6 +169,7 @@ class ArrayUnit(wiring.Component):
             lanes=self.config.lanes,
             batch_lanes=self.config.batch_lanes,
             accumulator_width=self.config.accumulator_width,
+            intervals=walk.intervals,
             family=self.config.family,
         )
         m.submodules.epilogue = epilogue = self._epilogue

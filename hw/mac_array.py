@@ -9,9 +9,14 @@ The array is output-stationary: sum[i][j] = sum over a tile's cycles of left[i] 
 the last product of a tile its sums go into the drain registers, of which column 0 is the output
 and which shift by a column every `interval` cycles. The accumulators are cleared in the cycle
 before a first product arrives, so that an addition is all there is in front of them.
+
+What an element is to do comes from registers that its row alone has: one for the whole array would
+have thousands of places to reach in a cycle.
 """
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value, signed
+from collections.abc import Collection
+
+from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -77,6 +82,8 @@ class MacArray(wiring.Component):
     lanes: L, rows of the array
     batch_lanes: B, columns of the array
     accumulator_width: bits of an accumulator; `DeviceConfig.max_depth` says what depth it takes
+    intervals: those that tiles have, from INTERVALS; drain registers that need not wait, as 1 is the
+        only one, go without an enable
     family: whose multipliers to instantiate
 
     Members
@@ -84,7 +91,7 @@ class MacArray(wiring.Component):
     valid: operands come
     first: with `valid`: they start a tile; what came since the tile before is dropped
     last: with `valid`: they end a tile, maybe one that they also start
-    interval: with `last`: cycles for a drained column, from INTERVALS
+    interval: with `last`: cycles for a drained column, one of `intervals`
     left: In, L words
     right: In, B words
     o_valid: a column comes, for one cycle
@@ -104,8 +111,14 @@ class MacArray(wiring.Component):
         lanes: int,
         batch_lanes: int,
         accumulator_width: int,
+        intervals: Collection[int] = INTERVALS,
         family: Family = "behavioural",
     ):
+        if not intervals or not set(intervals) <= set(INTERVALS):
+            raise ValueError(
+                f"intervals must be some of {INTERVALS.start} to {INTERVALS.stop - 1}, "
+                f"not {intervals!r}"
+            )
         for name, value in (("lanes", lanes), ("batch_lanes", batch_lanes)):
             if value < 1:
                 raise ValueError(f"{name} of a MAC array must be at least 1, not {value}")
@@ -117,6 +130,7 @@ class MacArray(wiring.Component):
         self.lanes = lanes
         self.batch_lanes = batch_lanes
         self.accumulator_width = accumulator_width
+        self.intervals = frozenset(intervals)
         self.family = family
         super().__init__(
             {
@@ -136,9 +150,13 @@ class MacArray(wiring.Component):
         m = Module()
         # Flags travel with the operands; the products of pair p are there with flags[-1] of p.
         flags = self._flags(m)
-        step, draining = self._columns(m, flags[-1])
+        step, draining = self._columns(m, flags[-2])
         products = self._products(m, *self._operands(m), platform)
+        waits = self.intervals != {1}
         for i in range(self.lanes):
+            clear = _own(m, flags[-3].first, f"clear_{i}")
+            copy = _own(m, flags[-2].last, f"copy_{i}")
+            load = _own(m, flags[-2].last | step, f"load_{i}") if waits else Const(1, 1)
             row = [
                 ProcessingElement(accumulator_width=self.accumulator_width)
                 for _ in range(self.batch_lanes)
@@ -149,9 +167,9 @@ class MacArray(wiring.Component):
                 neighbour = row[j + 1].drain if j + 1 < len(row) else element.total
                 m.d.comb += [
                     element.product.eq(products[i][j]),
-                    element.clear.eq(flags[-2].first),
-                    element.copy.eq(flags[-1].last),
-                    element.load.eq(flags[-1].last | step),
+                    element.clear.eq(clear),
+                    element.copy.eq(copy),
+                    element.load.eq(load),
                     element.neighbour.eq(neighbour),
                 ]
             m.d.comb += self.o_column[i].eq(row[0].drain)
@@ -205,25 +223,34 @@ class MacArray(wiring.Component):
         return products
 
     def _columns(self, m: Module, flags: data.View) -> tuple[Signal, Signal]:
-        """Number the drained columns and time them.
+        """Number the drained columns and time them, from flags a cycle before the products.
 
-        Returns the strobe that shifts the drain, and whether there will be another one.
+        Returns the strobe after which the drain shifts, and whether there will be another one.
         """
-        step, busy = Signal(), Signal()
+        step, busy, loaded = Signal(), Signal(), Signal()
+        index = Signal.like(self.o_index)
         interval, waiting = Signal(self.interval.shape()), Signal(self.interval.shape())
         m.d.comb += step.eq(busy & (waiting == 0))
-        m.d.sync += [self.o_valid.eq(flags.last | step), waiting.eq(waiting - 1)]
+        m.d.sync += [loaded.eq(flags.last | step), waiting.eq(waiting - 1)]
+        m.d.sync += [self.o_valid.eq(loaded), self.o_index.eq(index)]
         with m.If(flags.last):
             m.d.sync += [
                 busy.eq(self.batch_lanes > 1),
-                self.o_index.eq(0),
+                index.eq(0),
                 interval.eq(flags.interval - 1),
                 waiting.eq(flags.interval - 1),
             ]
         with m.Elif(step):
             m.d.sync += [
-                busy.eq(self.o_index != self.batch_lanes - 2),
-                self.o_index.eq(self.o_index + 1),
+                busy.eq(index != self.batch_lanes - 2),
+                index.eq(index + 1),
                 waiting.eq(interval),
             ]
         return step, busy
+
+
+def _own(m: Module, value: ValueLike, name: str) -> Signal:
+    """`value` a cycle later, in a register that synthesis does not share with its equals."""
+    register = Signal(name=name, attrs={"keep": 1})
+    m.d.sync += register.eq(value)
+    return register

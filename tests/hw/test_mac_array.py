@@ -7,8 +7,9 @@ import pytest
 
 from boards.yosys import cells
 from hw.config import CONFIGURATIONS, DeviceConfig
-from hw.mac_array import MacArray
+from hw.mac_array import INTERVALS, MacArray
 from hw.multiplier import Multiplier
+from hw.numbers import WORD_BITS
 from sim.bench.runner import run_bench
 
 LARGE = CONFIGURATIONS["ecp5-8x8"]
@@ -26,19 +27,32 @@ def array(config: DeviceConfig, **changes: Any) -> MacArray:
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize("config", [SMALL, LARGE], ids=lambda config: config.name)
-def test_products_are_exact(config: DeviceConfig) -> None:
+@pytest.mark.parametrize(
+    ("config", "longest_interval"),
+    [(SMALL, INTERVALS[-1]), (LARGE, INTERVALS[-1]), (SMALL, 1)],
+    ids=["small", "large", "without an enable"],
+)
+def test_products_are_exact(config: DeviceConfig, longest_interval: int) -> None:
     run_bench(
-        array(config),
+        array(config, intervals=range(1, longest_interval + 1)),
         bench="sim.bench.bench_mac_array",
         parameters={
             "lanes": config.lanes,
             "batch_lanes": config.batch_lanes,
             "accumulator_width": config.accumulator_width,
             "max_depth": config.max_depth,
+            "longest_interval": longest_interval,
             "seed": SEED,
         },
     )
+
+
+@pytest.mark.toolchain
+def test_every_row_has_control_registers_of_its_own() -> None:
+    counts = cells(array(LARGE, lanes=2, batch_lanes=2, intervals=(1,), family="ecp5"), "ecp5")
+    more = cells(array(LARGE, lanes=4, batch_lanes=2, intervals=(1,), family="ecp5"), "ecp5")
+    operand, element = WORD_BITS, 2 * LARGE.accumulator_width
+    assert more["TRELLIS_FF"] - counts["TRELLIS_FF"] == 2 * (operand + 2 * element + 2)
 
 
 @pytest.mark.toolchain
@@ -55,6 +69,8 @@ def test_latency_is_stated() -> None:
 
 
 def test_refuses_bad_parameters() -> None:
+    with pytest.raises(ValueError, match=r"intervals must be some of 1 to 7, not \(0, 1\)"):
+        array(SMALL, intervals=(0, 1))
     with pytest.raises(ValueError, match="lanes of a MAC array must be at least 1, not 0"):
         array(SMALL, lanes=0)
     with pytest.raises(ValueError, match="must hold a product of 32 bits, not 31"):

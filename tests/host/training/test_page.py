@@ -19,7 +19,7 @@ def blocks(language):
 
 def test_tables_are_understood():
     shown = blocks("toml")
-    assert len(shown) == 5
+    assert len(shown) == 6
     for text in shown:
         values = tomllib.loads(text)
         layers = [{"units": 4, "activation": "relu"}, {"units": 10}]
