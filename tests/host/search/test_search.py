@@ -104,7 +104,7 @@ def test_a_grid_is_walked_once(tmp_path):
 
 def test_killed_workers_are_made_good(tmp_path, forked, monkeypatch):
     monkeypatch.setattr("host.search.trials.HEARTBEAT", 1)
-    monkeypatch.setattr("host.search.trials.GRACE", 4)
+    monkeypatch.setattr("host.search.trials.GRACE", 6)
     path, out = write(tmp_path, trials=6, pruning="false"), tmp_path / "out"
     study = open_study(read_search(path), out)
 
