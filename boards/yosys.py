@@ -18,7 +18,7 @@ from hw.config import Family
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "synthesis"
 
-# Amaranth gives a signal's attributes to its wire, and Yosys heeds those of the flip-flop behind it.
+# Amaranth gives a signal's attributes to its wire; Yosys heeds those of the flip-flop behind it.
 KEEP = "setattr -set keep 1 a:keep=1 %ci t:$*dff* %i"
 
 SYNTHESIS: dict[Family, str] = {

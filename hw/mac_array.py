@@ -82,8 +82,8 @@ class MacArray(wiring.Component):
     lanes: L, rows of the array
     batch_lanes: B, columns of the array
     accumulator_width: bits of an accumulator; `DeviceConfig.max_depth` says what depth it takes
-    intervals: those that tiles have, from INTERVALS; drain registers that need not wait, as 1 is the
-        only one, go without an enable
+    intervals: those that tiles have, from INTERVALS; where 1 is the only one, drain registers
+        never wait and have no enable
     family: whose multipliers to instantiate
 
     Members

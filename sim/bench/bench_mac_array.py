@@ -175,7 +175,8 @@ async def reset_drops_the_tile_and_the_drain(dut: Any) -> None:
     random = await begin(dut)
     # Cut in the operands, in the pipeline, and in the drain.
     for cut in (3, 6, 9, 9 + B):
-        plan = schedule([random_tile(random, 4, interval=min(3, INTERVALS[-1])), random_tile(random, 20)], random)
+        slow = random_tile(random, 4, interval=min(3, INTERVALS[-1]))
+        plan = schedule([slow, random_tile(random, 20)], random)
         for pair in plan.pairs[:cut]:
             drive(dut, pair, random)
             await cycle(dut)
