@@ -107,6 +107,7 @@ SIZED_FOR = {
     "ecp5-8-spiking": "LFE5U-45F",
     "gw2a-4-spiking": "GW2A-18",
     "up5k-2-spiking": "iCE40UP5K",
+    "up5k-4x2-spram": "iCE40UP5K",
     "gw2a-4x4": "GW2A-18",
 }
 """The smallest part that a named configuration is meant to fit."""

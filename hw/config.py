@@ -24,6 +24,9 @@ Family = Literal["behavioural", "ice40", "ecp5", "gowin"]
 PRODUCT_BITS = 31
 """|product of two words| <= 2**30, so a product and its sign need 32 bits less one."""
 
+SPRAM_BLOCKS, SPRAM_WORDS = 4, 1 << 14
+"""Single-port memories of an iCE40UP5K, and words of each. Lattice FPGA-DS-02008, table 2.1."""
+
 
 def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
@@ -62,6 +65,8 @@ class DeviceConfig:
     serial: whether results leave the array one by one, through a single lane of each unit behind
         it, and units take turns at the memories: half the cells, and a fraction of the speed;
         without a supervised half, whether the spiking half is a processor, a synapse at a time
+    weights_in_spram: whether the WEIGHT memory is in the large single-port memories of an iCE40
+        UltraPlus, a bank each, whose words are undefined until written; simulation has a twin
     frame_payload: most payload bytes of a frame, a power of two
     supervised: whether there is an array, and what learns by backpropagation; without it none of
         the options, and no tiles but those of weights, inputs and targets
@@ -93,6 +98,7 @@ class DeviceConfig:
     epilogue_interval: int = 1
     slope_blocks: bool = True
     serial: bool = False
+    weights_in_spram: bool = False
     frame_payload: int = 512
     supervised: bool = True
     state_rows: int = 0
@@ -141,6 +147,8 @@ class DeviceConfig:
                 checks.append((name, _is_power_of_two(tiles), "a power of two in a serial device"))
         elif self.supervised:
             checks.append(("cross_entropy", self.cross_entropy, "on unless the device is serial"))
+        if self.weights_in_spram:
+            checks += self._spram_checks()
         checks += self._spiking_checks()
         checks.append(("dropout", self.sigmoid or not self.dropout, "off without sigmoid"))
         for name, holds, expected in checks:
@@ -149,6 +157,28 @@ class DeviceConfig:
                     f"{name} of configuration {self.name!r} must be {expected}, "
                     f"not {getattr(self, name)!r}"
                 )
+
+    def _spram_checks(self) -> list[tuple[str, bool, str]]:
+        """What weights in SPRAM ask of the other fields."""
+        most = SPRAM_WORDS // max(1, self.lanes)
+        return [
+            (
+                "weights_in_spram",
+                self.serial and self.supervised,
+                "off unless the device is serial with a supervised half",
+            ),
+            (
+                "family",
+                self.family in ("ice40", "behavioural"),
+                "ice40, or behavioural for its twin, with weights in SPRAM",
+            ),
+            (
+                "lanes",
+                self.lanes <= SPRAM_BLOCKS,
+                f"at most {SPRAM_BLOCKS} with weights in SPRAM, a block each",
+            ),
+            ("weight_tiles", self.weight_tiles <= most, f"at most {most} with weights in SPRAM"),
+        ]
 
     def _spiking_checks(self) -> list[tuple[str, bool, str]]:
         checks = [
@@ -477,6 +507,28 @@ CONFIGURATIONS = {
             frame_payload=64,
             state_rows=512,
             event_words=224,
+        ),
+        DeviceConfig(
+            name="up5k-4x2-spram",
+            family="ice40",
+            lanes=4,
+            batch_lanes=2,
+            accumulator_width=38,
+            weight_tiles=4096,
+            input_tiles=128,
+            target_tiles=32,
+            activation_tiles=128,
+            output_tiles=64,
+            delta_tiles=128,
+            program_length=64,
+            max_outputs=32,
+            momentum=False,
+            sigmoid=False,
+            cross_entropy=False,
+            rate_width=8,
+            serial=True,
+            weights_in_spram=True,
+            frame_payload=64,
         ),
     )
 }

@@ -257,7 +257,8 @@ assert [f.name for f in FIELDS] == [f.name for f in fields(Instruction)]
 class Region(IntEnum):
     """First byte of an address; the rest is a 24-bit word address in the region.
 
-    Every region but REGISTERS and COUNTERS answers only while no program runs.
+    Every region but REGISTERS and COUNTERS answers only while no program runs. Words of tile
+    memories are 0 after configuration, but of WEIGHT in SPRAM, which are undefined until written.
     """
 
     REGISTERS = 0

@@ -47,7 +47,8 @@ class SerialArray(wiring.Component):
     left, right: Out(VectorRead), of the operands while `busy`. In other cycles `left` asks for
         the weight to be updated and `right` for the output that gates, each as the first word
     left_words, right_words: In, what was asked for, SkewedMemory.READ_LATENCY cycles later
-    write, weight_write: Out(WordWrite), of results; into WEIGHT
+    write, weight_write: Out(WordWrite), of results; into WEIGHT, where `left` asks for the weight
+        in that cycle too
     write_ready: In, whether `write` is taken in this cycle
     report: saturations; of GRADIENT one after the other in the order of WEIGHT_STATISTICS
     and those of the update unit in UPDATE_PORTS
@@ -58,8 +59,7 @@ class SerialArray(wiring.Component):
         self._walk = SerialWalk(config=config)
         self._update = SerialUpdateUnit(config=config, read_latency=SkewedMemory.READ_LATENCY)
         lanes, batch_lanes = config.lanes, config.batch_lanes
-        tiles = 1 << len(self._walk.dest)
-        read = VectorRead(tiles=tiles, lanes=lanes)
+        tiles, sample_tiles = (1 << len(tile) for tile in (self._walk.dest, self._walk.gate))
         super().__init__(
             {
                 "instruction": In(INSTRUCTION),
@@ -67,11 +67,11 @@ class SerialArray(wiring.Component):
                 "ready": Out(1),
                 "retire": Out(1),
                 "busy": Out(1),
-                "left": Out(read),
-                "right": Out(read),
+                "left": Out(VectorRead(tiles=tiles, lanes=lanes)),
+                "right": Out(VectorRead(tiles=sample_tiles, lanes=lanes)),
                 "left_words": In(words(lanes)),
                 "right_words": In(words(batch_lanes)),
-                "write": Out(WordWrite(tiles=tiles, rows=batch_lanes, lanes=lanes)),
+                "write": Out(WordWrite(tiles=sample_tiles, rows=batch_lanes, lanes=lanes)),
                 "write_ready": In(1),
                 "weight_write": Out(
                     WordWrite(tiles=region_tiles(config)[Region.WEIGHT], rows=lanes, lanes=lanes)

@@ -24,6 +24,7 @@ from hw.lfsr import LfsrBank
 from hw.numbers import WORD_BITS
 from hw.serial_array import SerialArray
 from hw.serial_loss import SerialLossUnit
+from hw.single_port_memory import SinglePortMemory
 from hw.skewed_memory import SkewedMemory, VectorRead, rotated
 
 SAMPLES = (Region.INPUT, Region.TARGET, Region.ACTIVATION, Region.OUTPUT)
@@ -65,16 +66,7 @@ class SerialCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        tiles, lanes, batch_lanes = region_tiles(config), config.lanes, config.batch_lanes
-        sizes = {
-            "weight": (tiles[Region.WEIGHT], lanes),
-            "delta": (tiles[Region.DELTA], batch_lanes),
-            "samples": (sample_tiles(config), batch_lanes),
-        }
-        memories = {
-            name: SkewedMemory(tiles=count, rows=rows, lanes=lanes)
-            for name, (count, rows) in sizes.items()
-        }
+        memories = self._memories()
         for name, memory in memories.items():
             m.submodules[name] = memory
         m.submodules.array = array = SerialArray(config=config)
@@ -85,6 +77,22 @@ class SerialCore(wiring.Component):
         self._read(m, memories, array, loss)
         self._write(m, memories, array, loss)
         return m
+
+    def _memories(self) -> dict[str, SkewedMemory | SinglePortMemory]:
+        config, tiles = self.config, region_tiles(self.config)
+        lanes, batch_lanes = config.lanes, config.batch_lanes
+        count = tiles[Region.WEIGHT]
+        weight: SkewedMemory | SinglePortMemory
+        if config.weights_in_spram:
+            # The array and the host write a weight in a cycle in which they ask for its row.
+            weight = SinglePortMemory(tiles=count, rows=lanes, lanes=lanes, family=config.family)
+        else:
+            weight = SkewedMemory(tiles=count, rows=lanes, lanes=lanes)
+        return {
+            "weight": weight,
+            "delta": SkewedMemory(tiles=tiles[Region.DELTA], rows=batch_lanes, lanes=lanes),
+            "samples": SkewedMemory(tiles=sample_tiles(config), rows=batch_lanes, lanes=lanes),
+        }
 
     def _wire_control(self, m: Module, array: SerialArray, loss: SerialLossUnit) -> None:
         m.d.comb += [
@@ -121,7 +129,7 @@ class SerialCore(wiring.Component):
     def _read(
         self,
         m: Module,
-        memories: Mapping[str, SkewedMemory],
+        memories: Mapping[str, SkewedMemory | SinglePortMemory],
         array: SerialArray,
         loss: SerialLossUnit,
     ) -> None:
@@ -187,7 +195,7 @@ class SerialCore(wiring.Component):
     def _operands(
         self,
         m: Module,
-        memories: Mapping[str, SkewedMemory],
+        memories: Mapping[str, SkewedMemory | SinglePortMemory],
         array: SerialArray,
         running: Value,
         backward: Value,
@@ -242,7 +250,7 @@ class SerialCore(wiring.Component):
     def _write(
         self,
         m: Module,
-        memories: Mapping[str, SkewedMemory],
+        memories: Mapping[str, SkewedMemory | SinglePortMemory],
         array: SerialArray,
         loss: SerialLossUnit,
     ) -> None:

@@ -40,7 +40,7 @@ class SerialWalk(wiring.Component):
     def __init__(self, *, config: DeviceConfig):
         self.config = config
         bits = used_bits(config)
-        tile = bits["left_base"]
+        tile, sample_tile = bits["left_base"], bits["right_base"]
         super().__init__(
             {
                 "instruction": In(INSTRUCTION),
@@ -49,11 +49,11 @@ class SerialWalk(wiring.Component):
                 "enter": In(1),
                 "step": In(1),
                 "left_tile": Out(tile),
-                "right_tile": Out(tile),
+                "right_tile": Out(sample_tile),
                 "index": Out(exact_log2(config.lanes)),
                 "last": Out(1),
                 "dest": Out(tile),
-                "gate": Out(tile),
+                "gate": Out(sample_tile),
                 "block": Out(range(config.lanes // config.batch_lanes)),
                 "rows": Out(bits["rows"]),
                 "columns": Out(bits["columns"]),

@@ -108,8 +108,16 @@ def train_command(
         check_folder(out_dir, resume=resume, overwrite=overwrite)
         if pictures and not experiment.draws:
             raise ValueError("--pictures must be left out: only spiking networks are drawn")
+        other = "golden" if device != "golden" else "sim"
+        extents = _undefined_after(experiment, [device, other])
         outcome, final = _train(
-            experiment, device, out_dir, resume=resume, pictures=pictures, events=tensorboard
+            experiment,
+            device,
+            out_dir,
+            extents,
+            resume=resume,
+            pictures=pictures,
+            events=tensorboard,
         )
         out.print()
         out.print(summary(experiment, outcome))
@@ -126,8 +134,7 @@ def train_command(
             )
             raise typer.Exit(INTERRUPTED)
         if verify:
-            other = "golden" if device != "golden" else "sim"
-            words = _replay(experiment, (device, final), other)
+            words = _replay(experiment, (device, final), other, extents)
             out.print(
                 f"replayed on {other}: identical in all {words:,} words of memories, LFSRs and "
                 "counters"
@@ -160,10 +167,23 @@ def _open(device: str, experiment: Experiment) -> Device:
         raise DeviceError(str(error)) from error
 
 
+def _undefined_after(experiment: Experiment, devices: list[str]) -> dict[Region, int]:
+    """Words of a memory, from address 0 on, behind which a device may hold anything.
+
+    SPRAM is undefined until it is written, in a part: of WEIGHT what the network takes is defined.
+    """
+    if not experiment.device_config.weights_in_spram:
+        return {}
+    if not any(device.startswith("serial:") for device in devices):
+        return {}
+    return {Region.WEIGHT: experiment.extents()[Region.WEIGHT]}
+
+
 def _train(
     experiment: Experiment,
     device: str,
     folder: Path,
+    extents: dict[Region, int],
     *,
     resume: bool,
     pictures: bool,
@@ -183,7 +203,7 @@ def _train(
         out.print()
         with TrainingDisplay(out, experiment).showing("training") as display:
             outcome = session.train(display.epoch)
-        final = read_state(session.device)
+        final = read_state(session.device, extents)
         if not outcome.interrupted:
             experiment.ask(session.device, outcome)
             if pictures:
@@ -194,7 +214,7 @@ def _train(
 
 
 def _run(
-    experiment: Experiment, device: str
+    experiment: Experiment, device: str, extents: dict[Region, int]
 ) -> tuple[Outcome, dict[Region, NDArray[np.uint16]]]:
     """Train on a device without a word; what came of it, and the device's state at the end."""
     from sim.compare import read_state
@@ -203,17 +223,20 @@ def _run(
         title = f"replaying on {opened.name}"
         with TrainingDisplay(out, experiment).showing(title, quiet=True) as display:
             outcome = train(experiment, opened, report=display.epoch)
-        return outcome, read_state(opened)
+        return outcome, read_state(opened, extents)
 
 
 def _replay(
-    experiment: Experiment, done: tuple[str, dict[Region, NDArray[np.uint16]]], other: str
+    experiment: Experiment,
+    done: tuple[str, dict[Region, NDArray[np.uint16]]],
+    other: str,
+    extents: dict[Region, int],
 ) -> int:
     """Run again on another device; the words compared, or exit with DIFFERENT.
 
     `done` is the name of the device that ran, and its state at the end.
     """
-    outcome, replayed = _run(experiment, other)
+    outcome, replayed = _run(experiment, other, extents)
     if outcome.interrupted:
         raise KeyboardInterrupt
     difference = _first_difference(experiment, done, (other, replayed))
@@ -268,11 +291,12 @@ def compare(
 
 def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
     """Exit, or raise Divergence, at the first difference; return when it was looked for."""
+    extents = _undefined_after(experiment, names)
     if every == Every.RUN:
-        outcome, final = _run(experiment, names[0])
+        outcome, final = _run(experiment, names[0], extents)
         if outcome.interrupted:
             raise KeyboardInterrupt
-        _replay(experiment, (names[0], final), names[1])
+        _replay(experiment, (names[0], final), names[1], extents)
         return f"at the end of {_epochs(outcome)}"
     from sim.compare import Every as Moment
     from sim.compare import Lockstep
@@ -284,7 +308,7 @@ def _compare(experiment: Experiment, names: list[str], every: Every) -> str:
         )
         with TrainingDisplay(out, experiment).showing("comparing", quiet=True) as display:
             outcome = train(experiment, pair, report=display.epoch)
-        pair.check("the whole run")
+        pair.check("the whole run", extents)
         if outcome.interrupted:
             raise KeyboardInterrupt
     epochs = _epochs(outcome)

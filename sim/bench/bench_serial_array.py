@@ -217,6 +217,13 @@ class Bench:
                 int(getattr(self.dut, f"{port}__{name}").value)
                 for name in ("tile", "row", "column", "data")
             )
+            if to == Region.WEIGHT:
+                # A memory of one port is written where it would be read.
+                asked = [
+                    int(getattr(self.dut, f"left__{name}").value)
+                    for name in ("tile", "index", "column", "offset")
+                ]
+                assert asked == [tile, row, 0, column]
             place = self.addresses(to, tile)[row, column]
             self.images[to].reshape(-1)[place] = unpack(data, WORD_BITS, 1)[0]
 

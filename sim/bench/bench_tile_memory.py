@@ -4,7 +4,8 @@ A test lists what happens in every cycle; `play` drives it, keeps the image that
 compares every word that comes back, in its cycle.
 
 Parameters: `tiles`, `rows`, `lanes`, `reads` and `writes` (kinds of access; none where only words
-are written), `offsets` (whether a read says which element is to be the first), `latency`, `seed`.
+are written), `offsets` (whether a read says which element is to be the first), `single_port`
+(whether nothing is written while something is read), `latency`, `seed`.
 """
 
 from dataclasses import dataclass
@@ -249,7 +250,9 @@ def random_cycles(random: np.random.Generator, count: int) -> list[Cycle]:
                 mask=mask,
                 data=tuple(random_words(random, L).tolist()),
                 address=int(random.integers(WORDS)),
-                host_write=not mask and bool(random.random() < 0.5),
+                host_write=not mask
+                and not (read and P["single_port"])
+                and bool(random.random() < 0.5),
                 host_data=int(random_words(random, 1)[0]),
             )
         )

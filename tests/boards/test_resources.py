@@ -72,7 +72,10 @@ def test_says_what_a_configuration_leaves_out() -> None:
 
 
 @pytest.mark.toolchain
-@pytest.mark.parametrize("name", ["up5k-4x2", "up5k-2-spiking"])
+@pytest.mark.parametrize(
+    "name",
+    ["up5k-4x2", "up5k-2-spiking", pytest.param("up5k-4x2-spram", marks=pytest.mark.demand)],
+)
 def test_up5k_fits(name: str) -> None:
     """The others take minutes each: `python -m boards.resources` counts them."""
     config = configuration(name)

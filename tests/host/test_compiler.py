@@ -11,6 +11,7 @@ from host.fixed_point import RangeError, decode, encode
 from host.network import Formats, Network, Neuron, Rule, dense
 from host.program import Mode
 from hw.config import CONFIGURATIONS, configuration, region_words
+from hw.instruction import used_bits
 from hw.isa import (
     ARRAY_OPCODES,
     NO_WAIT,
@@ -30,6 +31,7 @@ from hw.numbers import Format
 ECP5 = configuration("ecp5-8x8")
 FULL = configuration("ecp5-8x8-full")
 UP5K = configuration("up5k-4x2")
+SPRAM = configuration("up5k-4x2-spram")
 SPIKING = configuration("ecp5-8x8-spiking")
 SGD = Rule(rate=2**-4, momentum=0.9)
 
@@ -68,6 +70,24 @@ def test_training_program_in_order():
     assert (loop.opcode, loop.rows) == (Opcode.LOOP, compiled.entry(Mode.TRAIN, 32))
     gradients = [i for i in compiled.instructions if i.opcode == Opcode.GRADIENT]
     assert [g.statistic for g in gradients] == [7, 2]
+
+
+@pytest.mark.parametrize(
+    ("config", "sizes", "batch"),
+    [
+        (SPRAM, (125, 125, 32), 2),
+        (SPRAM, (3, *[60] * 7, 2), 2),
+        (SPRAM, (3, 2), 64),
+        (UP5K, (14, 12, 10), 8),
+        (ECP5, (500, 50, 20), 8),
+    ],
+)
+def test_fields_are_of_the_bits_that_a_device_looks_at(config, sizes, batch):
+    compiled = compile_network(regression(sizes), Rule(rate=0.1), config=config, train=(batch,))
+    bits = used_bits(config)
+    for instruction in compiled.instructions:
+        for name, width in bits.items():
+            assert getattr(instruction, name) < 1 << width, (name, instruction)
 
 
 def test_a_layer_that_spikes_ends_a_row_of_forwards():
@@ -339,6 +359,10 @@ def test_too_large_networks_are_refused_with_numbers():
     assert "176 tiles of INPUT, up5k-4x2 has 32: take batches of at most 4 samples" in text
     text = refusal(regression((120, 60, 2)), UP5K, train=(4,))
     assert "tiles of INPUT" in text and "narrower" in text and "\n" in text
+    text = refusal(regression((3, *[120] * 6, 2)), SPRAM, train=(2,))
+    assert "network needs 4711 tiles of WEIGHT, up5k-4x2-spram has 4096: take narrower" in text
+    text = refusal(regression((64, 32, 10)), SPRAM, train=(16,))
+    assert "136 tiles of INPUT, up5k-4x2-spram has 128: take batches of at most 14 sam" in text
 
 
 def test_missing_features_are_refused():

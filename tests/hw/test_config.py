@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from hw.config import CONFIGURATIONS, OPTIONS, SUPERVISED_TILES
+from hw.config import CONFIGURATIONS, OPTIONS, SUPERVISED_TILES, DeviceConfig
 
 SERIAL, PARALLEL = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
+SPRAM = CONFIGURATIONS["up5k-4x2-spram"]
 
 
 def changes(names: Iterable[str], value: Any) -> dict[str, Any]:
@@ -18,7 +19,8 @@ def changes(names: Iterable[str], value: Any) -> dict[str, Any]:
 
 def test_only_those_of_the_smallest_parts_are_serial() -> None:
     serial = {name for name, config in CONFIGURATIONS.items() if config.serial}
-    assert serial == {"up5k-4x2", "ecp5-4x2", "gw1n-4x2", "up5k-2-spiking"}
+    small = {"up5k-4x2", "up5k-4x2-spram", "ecp5-4x2", "gw1n-4x2", "up5k-2-spiking"}
+    assert serial == small
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,29 @@ def test_serial_takes_any_size_of_the_other_memories() -> None:
 def test_serial_neurons_refuse_what_they_cannot(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CONFIGURATIONS["up5k-2-spiking"], **change)
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "message"),
+    [
+        (PARALLEL, {"weights_in_spram": True}, "must be off unless the device is serial with a"),
+        (CONFIGURATIONS["up5k-2-spiking"], {"weights_in_spram": True}, "must be off unless .* sup"),
+        (SPRAM, {"family": "ecp5"}, "family of .* must be ice40, or .* in SPRAM, not 'ecp5'"),
+        (SPRAM, {"lanes": 8}, "lanes of .* must be at most 4 with weights in SPRAM, .* not 8"),
+        (SPRAM, {"weight_tiles": 4097}, "must be at most 4096 with weights in SPRAM, not 4097"),
+        (SPRAM, {"lanes": 0}, "lanes of .* must be 2, 4, 8, 16 or 32, not 0"),
+    ],
+)
+def test_spram_refuses_what_it_cannot(config: DeviceConfig, change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(config, **change)
+
+
+def test_spram_is_of_one_family_and_has_a_twin() -> None:
+    assert [config for config in CONFIGURATIONS.values() if config.weights_in_spram] == [SPRAM]
+    assert SPRAM.with_family("behavioural").weights_in_spram
+    block_ram = replace(SPRAM, weights_in_spram=False, family="ecp5", lanes=8, weight_tiles=5000)
+    assert block_ram.serial
 
 
 def test_parallel_is_made_serial_without_its_options() -> None:

@@ -42,6 +42,8 @@ class RenamedWalk(wiring.Component):
     [
         pytest.param(SMALL, id="4x2"),
         pytest.param(SQUARE, id="4x4"),
+        # Tiles of weights, of samples and strides are of different widths.
+        pytest.param(configuration("up5k-4x2-spram"), id="spram"),
         pytest.param(replace(SMALL, lanes=8), id="8x2"),
     ],
 )

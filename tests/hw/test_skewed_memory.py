@@ -1,4 +1,4 @@
-"""Skewed memory: every read and word against hw.layout, and nothing but block RAM under it."""
+"""Skewed memories: every read and word against hw.layout, and nothing but block RAM under them."""
 
 import pytest
 from amaranth.hdl import Cat, Module, Signal, Value
@@ -6,8 +6,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from boards.yosys import cells
+from boards.yosys import cells, model
+from hw.config import SPRAM_WORDS
 from hw.numbers import WORD_BITS
+from hw.single_port_memory import SinglePortMemory
 from hw.skewed_memory import SkewedMemory, VectorRead, rotated
 from hw.tile_memory import BOTH, TileHost, words
 from sim.bench.runner import run_bench
@@ -16,7 +18,7 @@ SEED = 22
 
 
 class HostedMemory(wiring.Component):
-    """A skewed memory with the ports of a TileMemory, as a serial core makes them.
+    """A memory of a serial core with the ports of a TileMemory, as the core makes them.
 
         read ---+--> memory --> rotated --> read.data, host.read_data
         host ---+
@@ -24,8 +26,10 @@ class HostedMemory(wiring.Component):
     Where `read` is not enabled, the host reads the word that it writes at other times.
     """
 
-    def __init__(self, *, tiles: int, rows: int, lanes: int):
-        self.tiles, self.rows, self.lanes = tiles, rows, lanes
+    def __init__(self, memory: SkewedMemory | SinglePortMemory):
+        self.memory = memory
+        self.rows, self.lanes = rows, lanes = memory.rows, memory.lanes
+        tiles = memory.tiles
         read = VectorRead(tiles=tiles, lanes=lanes).members
         ports = {"enable": Out(1), **read, "data": In(words(lanes))}
         super().__init__(
@@ -37,9 +41,7 @@ class HostedMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = SkewedMemory(
-            tiles=self.tiles, rows=self.rows, lanes=self.lanes
-        )
+        m.submodules.memory = memory = self.memory
         lane_bits, row_bits = exact_log2(self.lanes), exact_log2(self.rows)
         bank, word = self.host.address[:lane_bits], self.host.address[lane_bits:]
         row, tile = word[:row_bits], word[row_bits:]
@@ -69,23 +71,38 @@ class HostedMemory(wiring.Component):
         return m
 
 
-@pytest.mark.simulator
-@pytest.mark.parametrize(("tiles", "rows", "lanes"), [(5, 2, 4), (3, 8, 8)], ids=["5x2x4", "3x8x8"])
-def test_reads_are_those_of_the_layout(tiles: int, rows: int, lanes: int) -> None:
+def check(memory: SkewedMemory | SinglePortMemory, models: str = "") -> None:
     run_bench(
-        HostedMemory(tiles=tiles, rows=rows, lanes=lanes),
+        HostedMemory(memory),
         bench="sim.bench.bench_tile_memory",
         parameters={
-            "tiles": tiles,
-            "rows": rows,
-            "lanes": lanes,
+            "tiles": memory.tiles,
+            "rows": memory.rows,
+            "lanes": memory.lanes,
             "reads": [kind.value for kind in BOTH],
             "writes": [],
             "offsets": True,
-            "latency": SkewedMemory.READ_LATENCY,
+            "single_port": isinstance(memory, SinglePortMemory),
+            "latency": memory.READ_LATENCY,
             "seed": SEED,
         },
+        models=models,
     )
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("kind", [SkewedMemory, SinglePortMemory])
+@pytest.mark.parametrize(("tiles", "rows", "lanes"), [(5, 2, 4), (3, 8, 8)], ids=["5x2x4", "3x8x8"])
+def test_reads_are_those_of_the_layout(
+    kind: type[SkewedMemory] | type[SinglePortMemory], tiles: int, rows: int, lanes: int
+) -> None:
+    check(kind(tiles=tiles, rows=rows, lanes=lanes))
+
+
+@pytest.mark.simulator
+def test_blocks_of_spram_are_their_twin() -> None:
+    memory = SinglePortMemory(tiles=5, rows=4, lanes=4, family="ice40")
+    check(memory, model("SB_SPRAM256KA", "ice40"))
 
 
 @pytest.mark.toolchain
@@ -98,5 +115,33 @@ def test_banks_are_block_memory() -> None:
     assert counts["SB_LUT4"] <= 4 * (WORD_BITS + 2 + 2)
 
 
-def test_latency_is_stated() -> None:
-    assert SkewedMemory.READ_LATENCY == 1
+@pytest.mark.toolchain
+def test_banks_of_weights_are_large_memories() -> None:
+    memory = SinglePortMemory(tiles=4096, rows=4, lanes=4, family="ice40")
+    # Alone, without a table that would have to be mapped, it makes the WebAssembly Yosys give up.
+    counts = cells(HostedMemory(memory), "ice40")
+    assert counts["SB_SPRAM256KA"] == 4
+    assert not any(name.startswith("SB_RAM") for name in counts)
+    # What is rotated by, in a flip-flop each, and for each bit of a word the rotation.
+    assert sum(n for name, n in counts.items() if name.startswith("SB_DFF")) == 2
+    # Beside it whose tile it is, and for each bank its row and its write enable.
+    assert counts["SB_LUT4"] <= 2 * 4 * WORD_BITS + 12 + 4 * (2 + 2)
+
+
+@pytest.mark.toolchain
+def test_a_twin_is_block_memory() -> None:
+    counts = cells(SinglePortMemory(tiles=64, rows=4, lanes=4), "ice40")
+    assert counts["SB_RAM40_4K"] == 4 and "SB_SPRAM256KA" not in counts
+
+
+def test_refuses_more_than_a_block_of_spram_holds() -> None:
+    assert SPRAM_WORDS == 4096 * 4
+    with pytest.raises(ValueError, match="must have at most 16384 words, not 4097 tiles of 4 rows"):
+        SinglePortMemory(tiles=4097, rows=4, lanes=4, family="ice40")
+    assert SinglePortMemory(tiles=4097, rows=4, lanes=4).tiles == 4097
+    with pytest.raises(ValueError, match="family must be one of .*, not 'xilinx'"):
+        SinglePortMemory(tiles=1, rows=4, lanes=4, family="xilinx")  # type: ignore[arg-type]
+
+
+def test_latencies_are_stated() -> None:
+    assert SkewedMemory.READ_LATENCY == SinglePortMemory.READ_LATENCY == 1

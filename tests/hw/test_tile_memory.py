@@ -38,6 +38,7 @@ def test_accesses_are_those_of_the_layout(
             "reads": [kind.value for kind in reads],
             "writes": [kind.value for kind in writes],
             "offsets": False,
+            "single_port": False,
             "latency": TileMemory.READ_LATENCY,
             "seed": SEED,
         },

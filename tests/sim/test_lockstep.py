@@ -18,17 +18,14 @@ from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
 from host.network import Formats, Network, Neuron, Rule
 from host.program import Mode
-from hw.config import CONFIGURATIONS, DeviceConfig
-from hw.isa import Activation, Loss
+from hw.config import CONFIGURATIONS, DeviceConfig, region_words
+from hw.isa import Activation, Loss, Region
 from hw.numbers import Format
 from sim.compare import Every, Lockstep
 
 PROGRAMS = {
-    "ecp5-8x8": 12,
-    "ecp5-8x8-full": 12,
-    "ecp5-16x8": 8,
-    "ecp5-8x8-spiking": 8,
-    "up5k-4x2": 193,
+    **{"ecp5-8x8": 12, "ecp5-8x8-full": 12, "ecp5-16x8": 8, "ecp5-8x8-spiking": 8},
+    **{"up5k-4x2": 193, "up5k-4x2-spram": 8},
 }
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
 ON_DEMAND = ("ecp5-8x8-full", "ecp5-16x8", "ecp5-8x8-spiking")
@@ -69,7 +66,7 @@ def neurons(draw: st.DrawFn) -> Neuron:
 @st.composite
 def networks(draw: st.DrawFn, config: DeviceConfig) -> Network:
     """A network that is likely to fit: fewer units where the device has less memory."""
-    largest = 70 if config.lanes > 4 else 18
+    largest = 70 if config.lanes > 4 or config.weights_in_spram else 18
     # Most layers are a few tiles wide: what they hold is compared after every command.
     size = st.one_of(st.integers(1, 18), st.integers(1, largest))
     sizes = draw(st.lists(size, min_size=2, max_size=5))
@@ -230,3 +227,30 @@ def test_a_ragged_tile_drains_beside_the_next_command(devices: tuple[Device, Dev
     program.load(pair, program.encode_weights(np.clip(w, -4, 4) for w in weights))
     run(pair, program, rng, Mode.TRAIN, batch, 3)
     pair.check("three batches")
+
+
+def test_weights_fill_the_large_memories() -> None:
+    """Tiles of weights at 3812 of 4096 places, and deltas in all of theirs."""
+    config = CONFIGURATIONS["up5k-4x2-spram"]
+    network = Network(
+        sizes=(120, 120, 120, 120, 104, 32),
+        activations=(*[Activation.RELU] * 4, Activation.LINEAR),
+        loss=Loss.MEAN_SQUARED_ERROR,
+        class_target=True,
+    )
+    program = compile_network(network, Rule(rate=2**-4), config=config, train=[2])
+    rng = np.random.default_rng(2)
+    with open_device("sim", config) as simulated:
+        golden = GoldenDevice(config)
+        pair = Lockstep(golden, simulated, every=Every.COMMAND, locate=program.memory.locate)
+        scales = [2 / np.sqrt(inputs) for inputs in network.sizes]
+        weights = [
+            rng.normal(0, scale, shape)
+            for scale, shape in zip(scales, network.weight_shapes, strict=False)
+        ]
+        program.load(pair, program.encode_weights(weights))
+        loaded = golden.read(Region.WEIGHT, 0, region_words(config)[Region.WEIGHT])
+        run(pair, program, rng, Mode.TRAIN, 2, 1)
+        learned = golden.read(Region.WEIGHT, 0, len(loaded))
+    tiles = np.flatnonzero(learned != loaded) // config.lanes**2
+    assert (tiles[0], tiles[-1]) == (0, 3811)

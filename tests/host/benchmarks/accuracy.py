@@ -28,7 +28,7 @@ from hw.isa import Activation, Loss
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES = (
     *("digits", "digits_deep", "breast_cancer", "iris", "wine", "sums", "digits_mse"),
-    "three_factor_digits",
+    *("digits_small", "three_factor_digits"),
 )
 
 FUNCTIONS = {

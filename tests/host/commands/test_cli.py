@@ -14,6 +14,7 @@ import host.commands.cli
 from host.commands.cli import app
 from host.commands.terminal import BAD, DIFFERENT, INTERRUPTED
 from host.devices.device import DeviceError, open_device
+from hw.config import region_words
 from hw.isa import Region
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +28,10 @@ layers = [{ units = 4, activation = "relu" }, { units = 3 }]
 learning_rate = 0.0625
 epochs = 4
 batch_size = 16
+"""
+SPRAM = SMALL.replace("[training]", 'loss = "mse"\n[training]\nmomentum = 0') + """
+[device]
+configuration = "up5k-4x2-spram"
 """
 
 
@@ -130,6 +135,32 @@ def test_verify_names_the_first_difference(small, tmp_path, devices):
     result = call("train", small, "--device", "golden", "--out", tmp_path, "--verify")
     assert result.exit_code == DIFFERENT
     assert "different: weight of layer 1, row 0, column 0 is golden" in words(result)
+
+
+def undefined(config):
+    """A golden device whose weights are anything at first."""
+    device = open_device("golden", config)
+    anything = np.random.default_rng(1).integers(1 << 16, size=region_words(config)[Region.WEIGHT])
+    device.write(Region.WEIGHT, 0, anything)
+    return device
+
+
+@pytest.mark.parametrize("every", ["epoch", "run"])
+def test_what_spram_holds_at_first_is_compared_on_no_part(small, devices, every):
+    small.write_text(SPRAM)
+    devices["serial:port"] = devices["sim"] = undefined
+    result = call("compare", small, "--devices", "golden,serial:port", "--every", every)
+    assert result.exit_code == 0, result.output
+    result = call("compare", small, "--devices", "golden,sim", "--every", every)
+    assert result.exit_code == DIFFERENT and "which no tensor uses" in words(result)
+
+
+def test_a_run_on_a_part_with_spram_is_verified(small, tmp_path, devices):
+    small.write_text(SPRAM)
+    devices["serial:port"] = undefined
+    options = ["--device", "serial:port", "--out", tmp_path / "run", "--verify"]
+    result = call("train", small, *options)
+    assert result.exit_code == 0 and "replayed on golden: identical" in words(result)
 
 
 @pytest.mark.parametrize("every", ["command", "epoch", "run"])

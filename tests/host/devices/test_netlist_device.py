@@ -24,9 +24,12 @@ IRIS = Path(__file__).resolve().parents[3] / "examples" / "iris_small.toml"
 
 BOARDS = [
     "icebreaker",
-    *(pytest.param(name, marks=pytest.mark.demand) for name in ("ulx3s_12f", "tang_nano_9k")),
+    *(
+        pytest.param(name, marks=pytest.mark.demand)
+        for name in ("icebreaker_spram", "ulx3s_12f", "tang_nano_9k")
+    ),
 ]
-"""One of each family; a test of one takes more than a minute."""
+"""One of each family and of each kind of memory; a test of one takes more than a minute."""
 
 
 @pytest.fixture(scope="module", params=BOARDS)
