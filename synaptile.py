@@ -14,7 +14,8 @@ from host.training.plateau import ReduceOnPlateau
 from host.training.rules import SGD
 from host.training.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
 from host.training.stopping import EarlyStopping
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.numbers import Format
 
 __all__ = [

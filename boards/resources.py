@@ -19,7 +19,8 @@ from typing import Any
 from amaranth.back import rtlil
 
 from boards.yosys import SYNTHESIS, counted, synthesized
-from hw.config import CONFIGURATIONS, DeviceConfig, Family, configuration, left_out
+from hw.config import DeviceConfig, Family, left_out
+from hw.configurations import CONFIGURATIONS, configuration
 from hw.device import Device
 from hw.isa import IDENTITY_BYTES
 

@@ -32,7 +32,8 @@ from host.benchmarks.report import Report
 from host.benchmarks.workload import BATCH, DIGITS, LARGE, WIDE, Workload
 from host.devices.device import Device, DeviceError, open_device
 from host.network import dense
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 
 SIMULATION_TARGET = 1e6
 """Simulated cycles a second."""

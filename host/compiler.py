@@ -26,7 +26,8 @@ from host.program import (
     statistic_index,
 )
 from host.update_program import parts, update_program
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Instruction, Region, Register
 from hw.numbers import WORD_BITS, mantissa_and_shift
 

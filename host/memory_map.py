@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from host.devices.device import Device
 from host.network import CURVED, Network
-from hw.config import CONFIGURATIONS, DeviceConfig, region_words
+from hw.config import DeviceConfig, region_words
+from hw.configurations import CONFIGURATIONS
 from hw.isa import INPUT_BUFFERS, MEMORY_REGIONS, Loss, Region
 from hw.layout import TensorLayout, tiles
 from hw.numbers import Format

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from host.checkpoints.cadence import Cadence
 from host.config_tables import Count, Positive, Table, TomlFile
 from host.data.tables import DataTable
-from hw.config import CONFIGURATIONS, DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS, configuration
 
 
 class DeviceTable(Table):

@@ -23,7 +23,8 @@ from host.training.pretrained import Source, first_weights
 from host.training.rules import SGD
 from host.training.stopping import EarlyStopping
 from host.training.validation_split import set_aside
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 
 
 class Sequential:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from boards.catalogue.icebreaker import BOARD as DENSE
 from boards.clocks import Ice40PadPll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = replace(
     DENSE,

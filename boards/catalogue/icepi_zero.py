@@ -2,7 +2,7 @@
 
 from boards.board import Board, Lamps
 from boards.clocks import Ecp5Pll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = Board(
     title="Icepi Zero",

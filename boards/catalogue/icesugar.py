@@ -2,7 +2,7 @@
 
 from boards.board import Board, Lamps
 from boards.clocks import Ice40PadPll
-from hw.config import configuration
+from hw.configurations import configuration
 
 RED, GREEN, BLUE = ("led_r", 0), ("led_g", 0), ("led_b", 0)
 

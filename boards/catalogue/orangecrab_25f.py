@@ -6,7 +6,7 @@ header, for an adapter of 3.3 V.
 
 from boards.board import Board, Lamps, SerialPins
 from boards.clocks import Ecp5Pll
-from hw.config import configuration
+from hw.configurations import configuration
 
 RED, GREEN, BLUE = (("rgb_led", 0, colour) for colour in "rgb")
 

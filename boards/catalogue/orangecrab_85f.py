@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from boards.catalogue import orangecrab_25f
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = replace(
     orangecrab_25f.BOARD,

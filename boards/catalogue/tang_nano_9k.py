@@ -5,7 +5,7 @@ Its bridge has been seen to hold 3 Mbaud (sipeed/TangNano-9K-example issue 7).
 
 from boards.board import Board, Lamps
 from boards.clocks import GowinPll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = Board(
     title="Sipeed Tang Nano 9K",

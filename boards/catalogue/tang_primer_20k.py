@@ -5,7 +5,7 @@ The bridge and the lamps are on the Dock. The bridge is the same part as the Tan
 
 from boards.board import Board, Lamps
 from boards.clocks import GowinPll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = Board(
     title="Sipeed Tang Primer 20K with Dock",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from boards.catalogue import ulx3s_85f
 from boards.clocks import Ecp5Pll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = replace(
     ulx3s_85f.BOARD,

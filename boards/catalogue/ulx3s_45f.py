@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from boards.catalogue import ulx3s_85f
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = replace(
     ulx3s_85f.BOARD,

@@ -5,7 +5,7 @@ The ESP32 on it restarts the board unless the pin of its GPIO0 is 1.
 
 from boards.board import Board, Lamps
 from boards.clocks import Ecp5Pll
-from hw.config import configuration
+from hw.configurations import configuration
 
 BOARD = Board(
     title="Radiona ULX3S 85F",

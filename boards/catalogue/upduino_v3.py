@@ -5,7 +5,7 @@ The serial line shares its pins with the flash memory, which stays quiet while i
 
 from boards.board import Board, Lamps, SerialPins
 from boards.clocks import Ice40Pll
-from hw.config import configuration
+from hw.configurations import configuration
 
 RED, GREEN, BLUE = (("rgb_led", 0, colour) for colour in "rgb")
 

@@ -26,7 +26,7 @@ from host.devices.device import Device
 from host.network import dense
 from host.program import LAYER_STATISTICS, Mode
 from host.statistics import Counts
-from hw.config import CONFIGURATIONS, configuration
+from hw.configurations import CONFIGURATIONS, configuration
 from hw.isa import INPUT_BUFFERS, Instruction, Opcode, Register
 
 Measure = Callable[..., Any]

@@ -14,7 +14,8 @@ from host.network import Network, Rule, dense
 from host.statistics import useful_macs
 from host.streaming import stop
 from host.training.initialisation import he_normal
-from hw.config import DeviceConfig, configuration, region_words
+from hw.config import DeviceConfig, region_words
+from hw.configurations import configuration
 from hw.isa import MEMORY_REGIONS, Control, Loss, Register
 from hw.numbers import WORD_BITS
 

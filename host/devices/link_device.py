@@ -19,7 +19,8 @@ from host.devices.framing import Answer, encode_address, encode_read
 from host.devices.requests import Message, Requester
 from host.devices.transport import Transport
 from hw.build_identity import build_identity
-from hw.config import CONFIGURATIONS, DeviceConfig, region_words
+from hw.config import DeviceConfig, region_words
+from hw.configurations import CONFIGURATIONS
 from hw.isa import (
     ADDRESS_BYTES,
     COUNTERS,

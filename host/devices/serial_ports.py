@@ -12,7 +12,7 @@ from host.devices.requests import Message, Requester
 from host.devices.serial_device import DEFAULT_BAUD, SerialTransport, ports
 from host.devices.transport import Transport
 from hw.build_identity import build_identity
-from hw.config import CONFIGURATIONS
+from hw.configurations import CONFIGURATIONS
 from hw.isa import IDENTITY_BYTES, Request
 
 LONGEST_PAYLOAD = max(config.frame_payload for config in CONFIGURATIONS.values())

@@ -16,7 +16,8 @@ from host.spiking.circuit import CURRENTS, Circuit, build_circuit
 from host.spiking.memory import SpikingMemory, Write
 from host.spiking.network import SpikingNetwork
 from host.spiking.program import Phase, sample_program
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Instruction, Region, Register
 from hw.layout import tiles
 

@@ -23,7 +23,7 @@ from host.layers import Dense
 from host.memory_map import map_memory
 from host.network import Network, dense
 from host.training.initialisation import draw
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Loss, Register
 from hw.numbers import WEIGHT, Format
 

@@ -16,7 +16,7 @@ from boards.board import Board, board, names
 from boards.clocks import Ecp5Pll, GowinPll, Ice40Pll, Pll
 from boards.resources import PARTS, SIZED_FOR
 from boards.top import Top
-from hw.config import CONFIGURATIONS, configuration
+from hw.configurations import CONFIGURATIONS, configuration
 
 NAMES = names()
 CONSTRAINTS = {"ice40": "top.pcf", "ecp5": "top.lpf", "gowin": "top.cst"}

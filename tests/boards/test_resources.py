@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from boards.resources import BESIDE, PARTS, Resources, count, resources
-from hw.config import configuration, left_out
+from hw.config import left_out
+from hw.configurations import configuration
 
 
 def cell(kind: str, inputs: dict[str, int], outputs: dict[str, int]) -> dict:

@@ -7,7 +7,7 @@ from host.layers import Dense, build_network
 from host.plan import make_plan
 from host.trainer import Trainer
 from host.training.rules import SGD
-from hw.config import configuration
+from hw.configurations import configuration
 from sim.compare import read_state
 
 CONFIG = configuration("ecp5-8x8")

@@ -21,7 +21,7 @@ from host.training.batch_schedule import WarmupCosine
 from host.training.rate_range import RangeTest
 from host.training.rules import SGD
 from host.update_program import parts
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import COUNTERS, GradientFlag, Opcode, Region, Register
 from hw.numbers import MOMENTUM
 from sim.compare import read_state

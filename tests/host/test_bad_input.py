@@ -5,7 +5,7 @@ import pytest
 
 from host.devices.device import DeviceError, open_device
 from host.trainer import Trainer
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Control, Error, Region, Register, State
 from synaptile import SGD, Dense, Neuron, Sequential
 from tests.host.small_run import CONFIG, small_plan

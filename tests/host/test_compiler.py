@@ -10,7 +10,8 @@ from host.compiler import Compiled, CompileError, compile_network, rule_register
 from host.fixed_point import RangeError, decode, encode
 from host.network import Formats, Network, Neuron, Rule, dense
 from host.program import Mode
-from hw.config import CONFIGURATIONS, configuration, region_words
+from hw.config import region_words
+from hw.configurations import CONFIGURATIONS, configuration
 from hw.instruction import used_bits
 from hw.isa import (
     ARRAY_OPCODES,

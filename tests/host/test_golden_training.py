@@ -10,7 +10,8 @@ from host.devices.golden_device import GoldenDevice
 from host.fixed_point import decode
 from host.network import Network, Neuron, Rule, dense
 from host.program import Mode
-from hw.config import configuration, region_words
+from hw.config import region_words
+from hw.configurations import configuration
 from hw.isa import COUNTERS, Activation, Control, Loss, Region, Register, State
 
 CONFIG = configuration("ecp5-8x8")

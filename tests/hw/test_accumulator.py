@@ -5,7 +5,8 @@ import pytest
 from boards.resources import count
 from boards.yosys import model, netlist
 from hw.accumulator import Accumulator
-from hw.config import CONFIGURATIONS, Family
+from hw.config import Family
+from hw.configurations import CONFIGURATIONS
 from hw.multiplier import Multiplier
 from sim.bench.runner import run_bench
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from hw.climbing_fibre import ClimbingFibreUnit
-from hw.config import configuration
+from hw.configurations import configuration
 from sim.bench.runner import run_bench
 
 SEED = 604

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hw.config import CONFIGURATIONS, OPTIONS, SUPERVISED_TILES, DeviceConfig
+from hw.config import OPTIONS, SUPERVISED_TILES, DeviceConfig
+from hw.configurations import CONFIGURATIONS
 
 SERIAL, PARALLEL = CONFIGURATIONS["up5k-4x2"], CONFIGURATIONS["ecp5-8x8"]
 SPRAM = CONFIGURATIONS["up5k-4x2-spram"]

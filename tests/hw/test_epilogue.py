@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from hw.activation import ActivationUnit
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 from hw.epilogue import Epilogue
 from sim.bench.runner import run_bench
 

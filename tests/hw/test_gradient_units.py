@@ -6,7 +6,8 @@ import pytest
 
 from hw.array_unit import ArrayUnit
 from hw.clip_factor import ClipFactor
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 from hw.gradient_clip import GradientClip
 from hw.gradient_sums import GradientSums
 from hw.sum_memory import SumMemory

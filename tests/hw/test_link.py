@@ -7,7 +7,8 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.config import DeviceConfig, configuration, region_words
+from hw.config import DeviceConfig, region_words
+from hw.configurations import configuration
 from hw.isa import IDENTITY_BYTES, Region
 from hw.link import Link
 from hw.link_executor import RequestExecutor

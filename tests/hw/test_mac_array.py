@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from boards.yosys import cells
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.mac_array import INTERVALS, MacArray
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS

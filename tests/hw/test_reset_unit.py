@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.reset_unit import ResetUnit
 from sim.bench.runner import run_bench
 

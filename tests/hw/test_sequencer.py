@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.sequencer import Sequencer
 from sim.bench.runner import run_bench
 

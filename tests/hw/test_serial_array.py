@@ -4,7 +4,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 from hw.serial_array import SerialArray
 from sim.bench.runner import run_bench
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hw.config import CONFIGURATIONS, DeviceConfig, region_tiles
+from hw.config import DeviceConfig, region_tiles
+from hw.configurations import CONFIGURATIONS
 from hw.isa import INPUT_BUFFERS, Region
 from hw.serial_core import SAMPLES, SerialCore, places, sample_tiles
 from hw.skewed_memory import SkewedMemory

@@ -6,7 +6,7 @@ import pytest
 
 from boards.resources import count
 from boards.yosys import netlist
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.serial_epilogue import SerialEpilogue
 from sim.bench.runner import run_bench
 

@@ -6,7 +6,8 @@ import pytest
 
 from boards.resources import count
 from boards.yosys import netlist
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 from hw.serial_loss import SerialLossUnit, most_samples
 from hw.serial_loss_element import loss_bits
 from sim.bench.runner import run_bench

@@ -6,7 +6,8 @@ import pytest
 
 from boards.yosys import cells, model
 from hw.accumulator import Accumulator
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.multiplier import Multiplier
 from hw.serial_mac import SerialMac
 from sim.bench.runner import run_bench

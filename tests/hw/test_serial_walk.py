@@ -6,7 +6,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from hw.config import DeviceConfig, configuration
+from hw.config import DeviceConfig
+from hw.configurations import configuration
 from hw.serial_walk import SerialWalk
 from sim.bench.runner import run_bench
 

@@ -11,7 +11,8 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.array_unit import delayed
 from hw.assembler import Assembler
-from hw.config import DeviceConfig, configuration, offered_opcodes, region_tiles, tile_rows
+from hw.config import DeviceConfig, offered_opcodes, region_tiles, tile_rows
+from hw.configurations import configuration
 from hw.isa import SPIKING_OPCODES, Opcode, Region
 from hw.lfsr import STATE_BITS, LfsrBank
 from hw.microcode import MOST_STEPS, Base, Condition, Place

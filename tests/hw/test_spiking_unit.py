@@ -7,7 +7,8 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.config import DeviceConfig, configuration, region_tiles, tile_rows
+from hw.config import DeviceConfig, region_tiles, tile_rows
+from hw.configurations import configuration
 from hw.isa import Region
 from hw.lfsr import STATE_BITS, LfsrBank
 from hw.spiking_unit import SpikingUnit

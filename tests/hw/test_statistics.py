@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hw.config import CONFIGURATIONS, DeviceConfig
+from hw.config import DeviceConfig
+from hw.configurations import CONFIGURATIONS
 from hw.instruction import used_bits
 from hw.isa import WEIGHT_STATISTICS
 from hw.statistics import Statistics, amount_bits

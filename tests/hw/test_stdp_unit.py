@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.stdp_unit import StdpUnit
 from sim.bench.runner import run_bench
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.gradient_clip import GradientClip
 from hw.mac_array import MacArray
 from hw.tile_memory import TileMemory

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from boards.yosys import cells
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.numbers import WORD_BITS
 from hw.spiking_ports import EVENT_LATENCY, STATE_LATENCY
 from hw.tile_memory import TileMemory

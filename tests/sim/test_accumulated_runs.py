@@ -12,7 +12,7 @@ from host.plan import make_plan
 from host.program import CLIP_STATISTIC
 from host.trainer import Trainer
 from host.training.rules import SGD
-from hw.config import configuration
+from hw.configurations import configuration
 from sim.compare import Every, Lockstep
 
 CONFIG = configuration("ecp5-8x8-full")

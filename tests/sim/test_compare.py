@@ -9,7 +9,7 @@ from host.compiler import Compiled, compile_network
 from host.devices.golden_device import GoldenDevice
 from host.network import Rule, dense
 from host.program import Mode
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Opcode, Region
 from sim.compare import Divergence, Every, Lockstep
 

@@ -20,7 +20,7 @@ from host.plan import make_plan
 from host.program import Mode
 from host.trainer import Trainer
 from host.training.rules import SGD
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Activation, DropoutFlag, Opcode, Region
 from hw.numbers import LFSR_LEAP, lfsr_step
 from sim.compare import Every, Lockstep

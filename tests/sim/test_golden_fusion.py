@@ -7,7 +7,7 @@ from host.compiler import compile_network
 from host.devices.golden_device import GoldenDevice
 from host.network import Rule, dense
 from host.program import Mode
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Instruction, Opcode, Region, State
 from sim.compare import differing_words, read_state
 from sim.golden.fusion import fuse

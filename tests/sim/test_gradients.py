@@ -24,7 +24,7 @@ from host.compiler import compile_network, write_registers
 from host.devices.golden_device import GoldenDevice
 from host.network import Network, Neuron, Rule
 from host.program import Mode
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Activation, Loss, Region
 from hw.numbers import GRADIENT_GUARD_BITS
 from hw.tables import EXP_COARSE, EXP_FINE, RECIPROCAL, SIGMOID

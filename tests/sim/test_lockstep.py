@@ -18,7 +18,8 @@ from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
 from host.network import Formats, Network, Neuron, Rule
 from host.program import Mode
-from hw.config import CONFIGURATIONS, DeviceConfig, region_words
+from hw.config import DeviceConfig, region_words
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Activation, Loss, Region
 from hw.numbers import Format
 from sim.compare import Every, Lockstep

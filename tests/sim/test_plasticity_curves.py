@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from host.compiler import write_registers
 from host.devices.device import Device, open_device
 from host.spiking.curves import PairRule, stdp_window
-from hw.config import CONFIGURATIONS
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Instruction, Opcode, Region, Register
 from hw.layout import TensorLayout, tiles
 from hw.spiking import (

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from host.compiler import write_registers
 from host.devices.device import Device, open_device
 from host.devices.golden_device import GoldenDevice
-from hw.config import CONFIGURATIONS, DeviceConfig, offered_opcodes, region_words
+from hw.config import DeviceConfig, offered_opcodes, region_words
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Instruction, Opcode, Region, Register, SampleFormat
 from hw.layout import tiles
 from hw.spiking import (

@@ -16,7 +16,7 @@ from host.run import prepare, train
 from host.run_config import read_config
 from host.spiking.network import Neurons
 from host.spiking.trainer import SpikingTrainer
-from hw.config import configuration
+from hw.configurations import configuration
 from sim.compare import Every, Lockstep
 from tests.host.spiking.small_runs import hybrid, pairs, plan_of, prototypes
 

@@ -29,7 +29,7 @@ from host.program import Mode
 from host.run import prepare
 from host.run_config import RunConfig
 from host.statistics import useful_macs
-from hw.config import CONFIGURATIONS, configuration
+from hw.configurations import CONFIGURATIONS, configuration
 from hw.link_executor import RequestExecutor
 
 ECP5 = configuration("ecp5-8x8")

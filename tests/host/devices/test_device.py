@@ -8,7 +8,8 @@ from host.devices.framing import SEQUENCES, checksum, next_sequence
 from host.devices.golden_device import GoldenDevice
 from host.devices.link_device import LinkDevice
 from hw.build_identity import build_identity
-from hw.config import configuration, region_words
+from hw.config import region_words
+from hw.configurations import configuration
 from hw.isa import (
     ADDRESS_BYTES,
     CHECKSUM_BYTES,

@@ -18,7 +18,8 @@ from host.devices.link_device import LinkDevice
 from host.devices.serial_device import WINDOW
 from host.devices.sim_device import PATIENCE, SimulationTransport, open_simulation
 from host.trainer import Trainer
-from hw.config import configuration, region_words
+from hw.config import region_words
+from hw.configurations import configuration
 from hw.isa import (
     ADDRESS_BYTES,
     CHECKSUM_BYTES,

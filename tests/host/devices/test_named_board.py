@@ -6,7 +6,7 @@ from boards.board import board
 from host.devices.device import open_device
 from host.devices.named_board import named_board, named_configuration
 from host.devices.serial_device import DEFAULT_BAUD, parse_place
-from hw.config import configuration
+from hw.configurations import configuration
 
 
 @pytest.mark.parametrize("spec", ["golden", "sim", "netlist", "serial:/dev/x", "serial:x@9600"])

@@ -29,7 +29,7 @@ from host.plan import Plan, make_plan
 from host.trainer import Trainer
 from host.training.rules import SGD
 from hw.build_identity import build_identity
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.isa import Region
 from sim.compare import read_state
 from tests.host.devices.line import simulated_line

@@ -8,7 +8,7 @@ from host.spiking.network import Encoding, Formats, Granules, Neurons, Scaling, 
 from host.spiking.plan import make_spiking_plan
 from host.spiking.rules import ClimbingFibre, Hybrid, PairSTDP, Prototype
 from host.spiking.trainer import SpikingTrainer
-from hw.config import configuration
+from hw.configurations import configuration
 from hw.numbers import Format
 from sim.compare import read_state
 

@@ -10,7 +10,8 @@ from host.spiking.allocator import Allocator
 from host.spiking.compiler import compile_spiking
 from host.spiking.network import Encoding, Granules, Neurons
 from host.spiking.program import Phase, repeat, sample_program
-from hw.config import configuration, region_words
+from hw.config import region_words
+from hw.configurations import configuration
 from hw.isa import INSTRUCTION_WORDS, Instruction, Opcode, Region
 from hw.numbers import Format
 from hw.spiking import NeuronParameter, Variable

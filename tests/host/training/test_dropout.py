@@ -11,7 +11,7 @@ from host.network import Network
 from host.run import prepare
 from host.run_config import ConfigError, parse_config
 from host.search.space import SearchFile
-from hw.config import CONFIGURATIONS
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Activation
 from synaptile import SGD, Dense, Dropout, Sequential, SynaptileClassifier
 

@@ -18,7 +18,7 @@ from host.training.plateau import ReduceOnPlateau
 from host.training.rules import SGD
 from host.training.schedule import Constant, Cosine, Exponential, Piecewise, StepDecay
 from host.training.tables import SCHEDULES, ScheduleTable
-from hw.config import CONFIGURATIONS
+from hw.configurations import CONFIGURATIONS
 from hw.isa import Register
 
 STEPS, RATE = 1000, 0.0625
