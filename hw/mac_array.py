@@ -16,12 +16,13 @@ have thousands of places to reach in a cycle.
 
 from collections.abc import Collection
 
-from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.activity import is_simulated, while_active
 from hw.config import Family
+from hw.fan_out import own_register
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from hw.tile_memory import words
@@ -154,9 +155,11 @@ class MacArray(wiring.Component):
         products = self._products(m, *self._operands(m), platform)
         waits = self.intervals != {1}
         for i in range(self.lanes):
-            clear = _own(m, flags[-3].first, f"clear_{i}")
-            copy = _own(m, flags[-2].last, f"copy_{i}")
-            load = _own(m, flags[-2].last | step, f"load_{i}") if waits else Const(1, 1)
+            clear = own_register(m, flags[-3].first, f"clear_{i}")
+            copy = own_register(m, flags[-2].last, f"copy_{i}")
+            load = Const(1, 1)
+            if waits:
+                load = own_register(m, flags[-2].last | step, f"load_{i}")
             row = [
                 ProcessingElement(accumulator_width=self.accumulator_width)
                 for _ in range(self.batch_lanes)
@@ -247,10 +250,3 @@ class MacArray(wiring.Component):
                 waiting.eq(interval),
             ]
         return step, busy
-
-
-def _own(m: Module, value: ValueLike, name: str) -> Signal:
-    """`value` a cycle later, in a register that synthesis does not share with its equals."""
-    register = Signal(name=name, attrs={"keep": 1})
-    m.d.sync += register.eq(value)
-    return register

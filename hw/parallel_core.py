@@ -8,14 +8,15 @@
     host <-----------> all of them, and the LFSRs
 """
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from hw.array_unit import ArrayUnit, array_reads, array_writes
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
-from hw.core_ports import share, wire_host, wire_spiking
+from hw.core_ports import HOST_REGISTERS, share, wire_host, wire_spiking
+from hw.fan_out import own_register
 from hw.isa import Opcode, Region
 from hw.loss_unit import LossUnit
 from hw.response import ResponseUnit
@@ -47,7 +48,7 @@ class ParallelCore(wiring.Component):
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self.read_latency = 1 + TileMemory.READ_LATENCY
+        self.read_latency = HOST_REGISTERS + TileMemory.READ_LATENCY
         self.memories = {
             region: TileMemory(
                 tiles=tiles,
@@ -87,10 +88,12 @@ class ParallelCore(wiring.Component):
         for own, report in zip(self.reports, reports, strict=True):
             connect(m, flipped(own), report)
         for region, port in ((Region.INPUT, self.input), (Region.TARGET, self.target)):
+            # Once more registered, on the way to banks that may be anywhere.
             write = self.memories[region].write
-            m.d.comb += [
-                getattr(write, name).eq(getattr(port, name)) for name in port.signature.members
-            ]
+            for name in port.signature.members:
+                value = Value.cast(getattr(port, name))
+                register = own_register(m, value, f"{region.name.lower()}_loader_{name}")
+                m.d.comb += Value.cast(getattr(write, name)).eq(register)
         hosts = {region: memory.host for region, memory in self.memories.items()}
         if spiking is not None:
             hosts |= {Region.STATE: spiking.state_host, Region.EVENTS: spiking.event_host}

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
-from hw.core_ports import wire_host, wire_spiking
+from hw.core_ports import HOST_REGISTERS, wire_host, wire_spiking
 from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.spiking_unit import SpikingUnit
@@ -40,7 +40,7 @@ class SpikingCore(wiring.Component):
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
-        self.read_latency = 1 + TileMemory.HOST_LATENCY
+        self.read_latency = HOST_REGISTERS + TileMemory.HOST_LATENCY
         self.memories = {
             region: TileMemory(
                 tiles=region_tiles(config)[region],

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.activity import while_active
+from hw.fan_out import own_register
 from hw.numbers import WORD_BITS
 
 
@@ -237,10 +238,10 @@ class TileMemory(wiring.Component):
         captures = []
         for k, bank in enumerate(banks):
             port = bank.read_port(domain="comb")
-            place = Signal(port.addr.shape(), name=f"read_place_{k}", reset_less=True)
+            place = own_register(m, places[k], f"read_place_{k}")
             word = Signal(WORD_BITS, name=f"read_word_{k}", reset_less=True)
             m.d.comb += port.addr.eq(place)
-            m.d.sync += [place.eq(places[k]), word.eq(port.data)]
+            m.d.sync += word.eq(port.data)
             capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
             m.d.sync += capture.eq(word)
             captures.append(capture)
@@ -261,10 +262,10 @@ class TileMemory(wiring.Component):
         for k, bank in enumerate(banks):
             m.submodules[f"bank_{k}"] = bank
             port = bank.write_port()
-            place = Signal(port.addr.shape(), name=f"write_place_{k}", reset_less=True)
+            place = own_register(m, places[k], f"write_place_{k}")
             word = Signal(WORD_BITS, name=f"write_word_{k}", reset_less=True)
             enable = Signal(name=f"write_enable_{k}")
-            m.d.sync += [place.eq(places[k]), Cat(word, enable).eq(rotated[k])]
+            m.d.sync += Cat(word, enable).eq(rotated[k])
             m.d.comb += [port.addr.eq(place), port.data.eq(word), port.en.eq(enable)]
 
     def _places(
