@@ -11,4 +11,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
+    pll=None,
 )

@@ -1,13 +1,13 @@
-"""ULX3S with an LFE5U-12F: the 85F's board."""
+"""ULX3S with an LFE5U-12F: the 25F's board."""
 
 from dataclasses import replace
 
-from boards.catalogue import ulx3s_85f
+from boards.catalogue import ulx3s_25f
 from boards.clocks import Ecp5Pll
 from hw.configurations import configuration
 
 BOARD = replace(
-    ulx3s_85f.BOARD,
+    ulx3s_25f.BOARD,
     title="Radiona ULX3S 12F",
     part="LFE5U-12F",
     config=configuration("ecp5-4x2"),
