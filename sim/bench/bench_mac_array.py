@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hw.mac_array import MacArray
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
 from sim.bench import cycle, pack, parameters, reset, start, unpack
+from sim.bench.operands import words
 from sim.golden import units
 
 P = parameters()
@@ -40,14 +41,6 @@ class Schedule:
 
     pairs: list[dict[str, int] | None] = field(default_factory=list)
     columns: dict[int, tuple[bool, int, NDArray[np.int64]]] = field(default_factory=dict)
-
-
-def words(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:
-    """Random words, every fourth one at an end of the range."""
-    ends = random.choice([WORD_MIN, WORD_MAX], shape)
-    return np.where(
-        random.random(shape) < 0.25, ends, random.integers(WORD_MIN, WORD_MAX + 1, shape)
-    )
 
 
 def schedule(tiles: list[Tile], random: np.random.Generator) -> Schedule:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hw.numbers import WORD_BITS, WORD_MAX, WORD_MIN
 from sim.bench import cycle, pack, parameters, reset, start
-from sim.bench.bench_mac_array import words
+from sim.bench.operands import words
 from sim.golden import units
 
 P = parameters()
