@@ -1,17 +1,17 @@
 """L x B multiply-accumulates a cycle, and a drain that hands out tiles while the next accumulates.
 
-    left (L) ---[operand]--+
-                           x--[multiplier]--+--> sum --[drain]--> o_column (L), B in turn
-    right (B) --[operand]--+                |     |
-                                            +--[accumulator]     this and the product L x B times
+    left (L) ---[operand]--[row's]--+
+                                    x--[multiplier]--+--> sum --[drain]--> o_column (L), B in turn
+    right (B) --[operand]--[row's]--+                |     |
+                                                     +--[accumulator]   this and the product: L x B
 
 The array is output-stationary: sum[i][j] = sum over a tile's cycles of left[i] * right[j]. With
 the last product of a tile its sums go into the drain registers, of which column 0 is the output
 and which shift by a column every `interval` cycles. The accumulators are cleared in the cycle
 before a first product arrives, so that an addition is all there is in front of them.
 
-What an element is to do comes from registers that its row alone has: one for the whole array would
-have thousands of places to reach in a cycle.
+What an element is to do, and its operands, come from registers that its row alone has: one for the
+whole array would have places to reach in a cycle that are anywhere in a part.
 """
 
 from collections.abc import Collection
@@ -29,6 +29,9 @@ from hw.tile_memory import words
 
 INTERVALS = range(1, 8)
 """Cycles that a drained column may take."""
+
+OPERAND_LATENCY = 2
+"""Cycles that operands take to the multipliers."""
 
 
 class ProcessingElement(wiring.Component):
@@ -104,7 +107,7 @@ class MacArray(wiring.Component):
     LATENCY: cycles from `last` to the first `o_valid`
     """
 
-    LATENCY = 1 + Multiplier.LATENCY + 1
+    LATENCY = OPERAND_LATENCY + Multiplier.LATENCY + 1
 
     def __init__(
         self,
@@ -188,7 +191,7 @@ class MacArray(wiring.Component):
             now.last.eq(self.valid & self.last),
             now.interval.eq(self.interval),
         ]
-        for stage in range(1 + Multiplier.LATENCY):
+        for stage in range(OPERAND_LATENCY + Multiplier.LATENCY):
             later = Signal(layout, name=f"flags_{stage}")
             m.d.sync += later.eq(now)
             flags.append(later)
@@ -207,20 +210,22 @@ class MacArray(wiring.Component):
     def _products(
         self, m: Module, left: data.View, right: data.View, platform: object
     ) -> list[list[Value]]:
-        """left[i] * right[j], Multiplier.LATENCY cycles later."""
+        """left[i] * right[j], 1 + Multiplier.LATENCY cycles later."""
         if is_simulated(platform):
             # The same from L + B registers a cycle of latency, where each product would need two.
-            for _ in range(Multiplier.LATENCY):
+            for _ in range(1 + Multiplier.LATENCY):
                 before, (left, right) = (left, right), (Signal.like(left), Signal.like(right))
                 m.d.sync += [left.eq(before[0]), right.eq(before[1])]
             return [[a * b for b in right] for a in left]
         products: list[list[Value]] = []
         for i in range(self.lanes):
             row = []
+            a = own_register(m, left[i], f"left_{i}")
             for j in range(self.batch_lanes):
                 multiplier = Multiplier(a_width=WORD_BITS, b_width=WORD_BITS, family=self.family)
                 m.submodules[f"multiplier_{i}_{j}"] = multiplier
-                m.d.comb += [multiplier.a.eq(left[i]), multiplier.b.eq(right[j])]
+                b = own_register(m, right[j], f"right_{i}_{j}")
+                m.d.comb += [multiplier.a.eq(a), multiplier.b.eq(b)]
                 row.append(multiplier.product)
             products.append(row)
         return products

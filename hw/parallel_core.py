@@ -58,12 +58,15 @@ class ParallelCore(wiring.Component):
                 writes=(ROW, COLUMN)
                 if region == Region.WEIGHT and config.spiking
                 else ACCESSES[region][1],
+                family=config.family,
             )
             for region, tiles in region_tiles(config).items()
             if tiles
         }
         if config.accumulation:
-            self.sums = SumMemory(tiles=config.weight_tiles, lanes=config.lanes)
+            self.sums = SumMemory(
+                tiles=config.weight_tiles, lanes=config.lanes, family=config.family
+            )
         super().__init__(CoreSignature(config=config).flip())
 
     def elaborate(self, platform: object) -> Module:

@@ -48,6 +48,7 @@ class SpikingCore(wiring.Component):
                 lanes=config.lanes,
                 reads=reads if config.expansion_inputs or region != Region.INPUT else (ROW,),
                 writes=writes,
+                family=config.family,
             )
             for region, (reads, writes) in ACCESSES.items()
         }

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.config import Family
 from hw.numbers import SUM_BITS, WORD_BITS
 from hw.tile_memory import Access, TileHost, TileMemory
 
@@ -69,6 +70,7 @@ class SumMemory(wiring.Component):
     ----------
     tiles: of the WEIGHT memory
     lanes: L
+    family: whose blocks to instantiate
 
     Members
     -------
@@ -81,9 +83,10 @@ class SumMemory(wiring.Component):
     READ_LATENCY = TileMemory.READ_LATENCY
     WRITE_LATENCY = TileMemory.WRITE_LATENCY
 
-    def __init__(self, *, tiles: int, lanes: int):
+    def __init__(self, *, tiles: int, lanes: int, family: Family = "behavioural"):
         self.tiles = tiles
         self.lanes = lanes
+        self.family = family
         super().__init__(
             {
                 "read": In(SumRead(tiles=tiles, lanes=lanes)),
@@ -105,6 +108,7 @@ class SumMemory(wiring.Component):
                 lanes=self.lanes,
                 reads=(Access.COLUMN,),
                 writes=(Access.COLUMN,),
+                family=self.family,
             )
             m.d.comb += [
                 memory.read.enable.eq(self.read.enable),

@@ -1,6 +1,6 @@
 """A memory of skewed tiles: a row or a column of a tile every cycle, and no transposed copy.
 
-    tile, index, column --[address]--> bank 0..L-1 --[capture]--> rotate by -index --[data]-->
+    tile, index, column --[address]--> bank 0..L-1 --> rotate by -index --[data]-->
     data, mask -> rotate by +index --[banks' data, mask, address]--> bank 0..L-1
 
 Element (r, c) of a tile of R x L words lies in bank (r + c) mod L at word tile * R + r (see
@@ -12,13 +12,14 @@ serves both. The host's accesses are rows of one word, so that the rotation sele
 from collections.abc import Collection, Sequence
 from enum import Enum
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.activity import while_active
+from hw.block_memory import BlockMemory
+from hw.config import Family
 from hw.fan_out import own_register
 from hw.numbers import WORD_BITS
 
@@ -147,6 +148,7 @@ class TileMemory(wiring.Component):
     lanes: L, a power of two
     reads, writes: the kinds of access that the device makes, one or both; with one only, the
         addresses of the other are not computed
+    family: whose blocks to instantiate
 
     Members
     -------
@@ -155,7 +157,7 @@ class TileMemory(wiring.Component):
     host: In(TileHost); shares the banks' ports, of which the device has the first use to read
     """
 
-    READ_LATENCY = 4
+    READ_LATENCY = 1 + BlockMemory.READ_LATENCY + 1
     WRITE_LATENCY = 1
     HOST_LATENCY = READ_LATENCY
 
@@ -167,6 +169,7 @@ class TileMemory(wiring.Component):
         lanes: int,
         reads: Collection[Access] = BOTH,
         writes: Collection[Access] = BOTH,
+        family: Family = "behavioural",
     ):
         for name, value, low, high in (("lanes", lanes, 2, 64), ("rows", rows, 2, lanes)):
             if not low <= value <= high or value & (value - 1):
@@ -187,6 +190,7 @@ class TileMemory(wiring.Component):
         self.lanes = lanes
         self.reads = frozenset(reads)
         self.writes = frozenset(writes)
+        self.family = family
         super().__init__(
             {
                 "read": In(TileRead(tiles=tiles, lanes=lanes)),
@@ -198,13 +202,7 @@ class TileMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.tiles * self.rows
-        # Without `no_rw_check` Yosys makes an access of the same word in the same cycle return the
-        # old one, with 35 flip-flops and a comparator a bank. It looks for the attribute only where
-        # it merges a register into an asynchronous port, which is why `_read` has such ports.
-        banks = [
-            Memory(shape=unsigned(WORD_BITS), depth=depth, init=[], attrs={"no_rw_check": 1})
-            for _ in range(self.lanes)
-        ]
+        banks = [BlockMemory(depth=depth, family=self.family) for _ in range(self.lanes)]
         read, write = Module(), Module()
         self._read(read, banks)
         self._write(write, banks)
@@ -228,31 +226,24 @@ class TileMemory(wiring.Component):
         moved = (self.host.address != address) | (wrote & ~writing)
         return self.read.enable | moved, writing
 
-    def _read(self, m: Module, banks: list[Memory]) -> None:
+    def _read(self, m: Module, banks: list[BlockMemory]) -> None:
         places, shift = self._places(m, self.read, self.read.enable, self.reads)
-        # The shift follows the words: into the address registers, the banks, the capture.
-        for stage in ("address", "bank", "capture"):
+        # The shift follows the words: into the address registers, and through the banks.
+        for stage in range(1 + BlockMemory.READ_LATENCY):
             register = Signal(shift.shape(), name=f"read_shift_{stage}", reset_less=True)
             m.d.sync += register.eq(shift)
             shift = register
-        captures = []
         for k, bank in enumerate(banks):
-            port = bank.read_port(domain="comb")
-            place = own_register(m, places[k], f"read_place_{k}")
-            word = Signal(WORD_BITS, name=f"read_word_{k}", reset_less=True)
-            m.d.comb += port.addr.eq(place)
-            m.d.sync += word.eq(port.data)
-            capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
-            m.d.sync += capture.eq(word)
-            captures.append(capture)
+            m.submodules[f"bank_{k}"] = bank.reader()
+            m.d.comb += bank.read_address.eq(own_register(m, places[k], f"read_place_{k}"))
         elements = Signal(self.lanes * WORD_BITS, reset_less=True)
-        m.d.sync += elements.eq(Cat(_rotated_down(captures, shift)))
+        m.d.sync += elements.eq(Cat(_rotated_down([bank.word for bank in banks], shift)))
         m.d.comb += [
             self.read.data.as_value().eq(elements),
             self.host.read_data.eq(elements[:WORD_BITS]),
         ]
 
-    def _write(self, m: Module, banks: list[Memory]) -> None:
+    def _write(self, m: Module, banks: list[BlockMemory]) -> None:
         # Asked of the host, since it takes long to know whether the device writes.
         busy = ~self.host.write_enable
         places, shift = self._places(m, self.write, busy, self.writes)
@@ -260,13 +251,16 @@ class TileMemory(wiring.Component):
         elements[0] = Mux(busy, elements[0], Cat(self.host.write_data, Const(1, 1)))
         rotated = _rotated_down(elements[::-1], shift)[::-1]
         for k, bank in enumerate(banks):
-            m.submodules[f"bank_{k}"] = bank
-            port = bank.write_port()
+            m.submodules[f"bank_{k}"] = bank.writer()
             place = own_register(m, places[k], f"write_place_{k}")
             word = Signal(WORD_BITS, name=f"write_word_{k}", reset_less=True)
             enable = Signal(name=f"write_enable_{k}")
             m.d.sync += Cat(word, enable).eq(rotated[k])
-            m.d.comb += [port.addr.eq(place), port.data.eq(word), port.en.eq(enable)]
+            m.d.comb += [
+                bank.write_address.eq(place),
+                bank.write_data.eq(word),
+                bank.write_enable.eq(enable),
+            ]
 
     def _places(
         self,

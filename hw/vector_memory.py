@@ -1,20 +1,20 @@
 """The memories of the spiking half: rows of L words for neurons, and words for lists of spikes.
 
-    read, else host --row--> bank 0..L-1 --[word]--[data]--> read
-                                                      +--> lane --[chosen]--[held]--> host
+    read, else host --row--> bank 0..L-1 --> read
+                                      +--> lane --[chosen]--[held]--> host
     write, or host --row, data, enables--> bank 0..L-1
 
 Bank k holds word k of every row. The host addresses single words: row * L + lane.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
 from hw.activity import while_active
-from hw.config import DeviceConfig
+from hw.block_memory import BlockMemory
+from hw.config import DeviceConfig, Family
 from hw.numbers import WORD_BITS
 from hw.spiking_ports import (
     EVENT_LATENCY,
@@ -29,7 +29,7 @@ from hw.tile_memory import TileHost, TileMemory
 HOST_LATENCY = TileMemory.HOST_LATENCY
 """Cycles from the host's address to its word, as of every memory."""
 
-assert STATE_LATENCY == EVENT_LATENCY == 2
+assert STATE_LATENCY == EVENT_LATENCY == BlockMemory.READ_LATENCY
 assert HOST_LATENCY == STATE_LATENCY + 2
 
 
@@ -62,7 +62,8 @@ class StateMemory(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        rows = _Rows(self.host, rows=self.config.state_rows, lanes=self.config.lanes)
+        config = self.config
+        rows = _Rows(self.host, rows=config.state_rows, lanes=config.lanes, family=config.family)
         return rows.module(
             platform,
             read=(self.read.enable, self.read.row, self.read.data.as_value()),
@@ -95,7 +96,8 @@ class EventMemory(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        rows = _Rows(self.host, rows=self.config.event_words, lanes=1)
+        config = self.config
+        rows = _Rows(self.host, rows=config.event_words, lanes=1, family=config.family)
         return rows.module(
             platform,
             read=(self.read.enable, self.read.address, self.read.data),
@@ -106,16 +108,12 @@ class EventMemory(wiring.Component):
 class _Rows:
     """Banks of block RAM side by side, and the host's way to their words."""
 
-    def __init__(self, host: wiring.PureInterface, *, rows: int, lanes: int):
+    def __init__(self, host: wiring.PureInterface, *, rows: int, lanes: int, family: Family):
         self.host = host
         self.lanes = lanes
         bits = exact_log2(lanes)
         self.lane, self.row = host.address[:bits], host.address[bits:]
-        # See hw.tile_memory for `no_rw_check`, and for why ports to read are asynchronous.
-        self.banks = [
-            Memory(shape=unsigned(WORD_BITS), depth=rows, init=[], attrs={"no_rw_check": 1})
-            for _ in range(lanes)
-        ]
+        self.banks = [BlockMemory(depth=rows, family=family) for _ in range(lanes)]
 
     def module(
         self,
@@ -140,36 +138,31 @@ class _Rows:
     def _reader(self, enable: Value, row: Value, data: Value) -> Module:
         m = Module()
         place = Mux(enable, row, self.row)
-        captures = []
         for k, bank in enumerate(self.banks):
-            port = bank.read_port(domain="comb")
-            word = Signal(WORD_BITS, name=f"word_{k}", reset_less=True)
-            capture = Signal(WORD_BITS, name=f"capture_{k}", reset_less=True)
-            m.d.comb += port.addr.eq(place)
-            m.d.sync += [word.eq(port.data), capture.eq(word)]
-            captures.append(capture)
-        m.d.comb += data.eq(Cat(captures))
+            m.submodules[f"bank_{k}"] = bank.reader()
+            m.d.comb += bank.read_address.eq(place)
+        words = Cat(bank.word for bank in self.banks)
+        m.d.comb += data.eq(words)
 
         lane = self.lane
-        for stage in ("word", "capture"):
+        for stage in range(BlockMemory.READ_LATENCY):
             register = Signal(len(lane), name=f"lane_{stage}", reset_less=True)
             m.d.sync += register.eq(lane)
             lane = register
         chosen = Signal(WORD_BITS, name="chosen", reset_less=True)
         held = Signal(WORD_BITS, name="held", reset_less=True)
-        m.d.sync += [chosen.eq(Cat(captures).word_select(lane, WORD_BITS)), held.eq(chosen)]
+        m.d.sync += [chosen.eq(words.word_select(lane, WORD_BITS)), held.eq(chosen)]
         m.d.comb += self.host.read_data.eq(held)
         return m
 
     def _writer(self, enable: Value, row: Value, data: Value) -> Module:
         m, host = Module(), self.host
         for k, bank in enumerate(self.banks):
-            m.submodules[f"bank_{k}"] = bank
-            port = bank.write_port()
+            m.submodules[f"bank_{k}"] = bank.writer()
             own = data[k * WORD_BITS :][:WORD_BITS]
             m.d.comb += [
-                port.addr.eq(Mux(host.write_enable, self.row, row)),
-                port.data.eq(Mux(host.write_enable, host.write_data, own)),
-                port.en.eq(enable | (host.write_enable & (self.lane == k))),
+                bank.write_address.eq(Mux(host.write_enable, self.row, row)),
+                bank.write_data.eq(Mux(host.write_enable, host.write_data, own)),
+                bank.write_enable.eq(enable | (host.write_enable & (self.lane == k))),
             ]
         return m

@@ -8,7 +8,7 @@ import pytest
 from boards.yosys import cells
 from hw.config import DeviceConfig
 from hw.configurations import CONFIGURATIONS
-from hw.mac_array import INTERVALS, MacArray
+from hw.mac_array import INTERVALS, OPERAND_LATENCY, MacArray
 from hw.multiplier import Multiplier
 from hw.numbers import WORD_BITS
 from sim.bench.runner import run_bench
@@ -49,11 +49,12 @@ def test_products_are_exact(config: DeviceConfig, longest_interval: int) -> None
 
 
 @pytest.mark.toolchain
-def test_every_row_has_control_registers_of_its_own() -> None:
+def test_every_row_has_registers_of_its_own() -> None:
     counts = cells(array(LARGE, lanes=2, batch_lanes=2, intervals=(1,), family="ecp5"), "ecp5")
     more = cells(array(LARGE, lanes=4, batch_lanes=2, intervals=(1,), family="ecp5"), "ecp5")
-    operand, element = WORD_BITS, 2 * LARGE.accumulator_width
-    assert more["TRELLIS_FF"] - counts["TRELLIS_FF"] == 2 * (operand + 2 * element + 2)
+    # Of a row: left, shared and its own, and both of right; and what its elements are to do.
+    operands, element, control = 4 * WORD_BITS, 2 * LARGE.accumulator_width, 2
+    assert more["TRELLIS_FF"] - counts["TRELLIS_FF"] == 2 * (operands + 2 * element + control)
 
 
 @pytest.mark.toolchain
@@ -66,7 +67,7 @@ def test_ecp5_takes_a_block_an_element() -> None:
 
 
 def test_latency_is_stated() -> None:
-    assert MacArray.LATENCY == Multiplier.LATENCY + 2 == 5
+    assert MacArray.LATENCY == OPERAND_LATENCY + Multiplier.LATENCY + 1 == 6
 
 
 def test_refuses_bad_parameters() -> None:

@@ -11,6 +11,7 @@ from hw.spiking_ports import EVENT_LATENCY, STATE_LATENCY
 from hw.tile_memory import TileMemory
 from hw.vector_memory import HOST_LATENCY, EventMemory, StateMemory
 from sim.bench.runner import run_bench
+from sim.rtl.cells import models
 
 SEED = 31
 
@@ -19,6 +20,8 @@ SMALL = {
     4: replace(configuration("gw2a-4-spiking"), state_rows=37, event_words=44),
     8: replace(configuration("ecp5-8-spiking"), state_rows=19, event_words=24),
 }
+MODELS = {"gowin": "", "ecp5": models("ecp5")}
+"""Of the blocks that are instantiated, those of an ECP5."""
 
 
 @pytest.mark.simulator
@@ -36,6 +39,7 @@ def test_state_is_rows(lanes: int) -> None:
             "host_latency": HOST_LATENCY,
             "seed": SEED,
         },
+        models=MODELS[config.family],
     )
 
 

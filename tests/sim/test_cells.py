@@ -36,13 +36,16 @@ endmodule
 
 REFERENCE = """
 module reference(input clk, input read_enable, input [13:0] read, input write_enable,
-                 input [13:0] write, input [WIDTH-1:0] data, output reg [WIDTH-1:0] q);
-  parameter WIDTH = 18;
+                 input [13:0] write, input [WIDTH-1:0] data, input output_enable,
+                 output [WIDTH-1:0] q);
+  parameter WIDTH = 18, REGISTERED = 0;
   reg [WIDTH-1:0] memory [0:16383];
-  initial q = 0;
+  reg [WIDTH-1:0] latch = 0, register = 0;
+  assign q = REGISTERED ? register : latch;
   always @(posedge clk) begin
     if (write_enable) memory[write] <= data;
-    if (read_enable) q <= memory[read];
+    if (read_enable) latch <= memory[read];
+    if (output_enable) register <= latch;
   end
 endmodule
 """
@@ -110,34 +113,39 @@ class Pairs:
                 f"  .MASK(bits[33:18]), .WDATA(bits[49:34]), .RDATA({side[-1]}));",
             ]
 
-    def add_reference(self, width: int) -> None:
-        self.right.append(f"q_{width}")
+    def add_reference(self, width: int, *, registered: bool = False) -> None:
+        name = f"{width}_{int(registered)}"
+        self.right.append(f"q_{name}")
         self.body += [
-            f"wire [{width - 1}:0] q_{width};",
-            f"reference #(.WIDTH({width})) twin_{width} (.clk(clk), .read_enable(bits[62]),",
+            f"wire [{width - 1}:0] q_{name};",
+            f"reference #(.WIDTH({width}), .REGISTERED({int(registered)})) twin_{name} (",
+            "  .clk(clk), .read_enable(bits[62]), .output_enable(bits[63]),",
             f"  .read({{{address(width, 0)}}}), .write({{{address(width, 8)}}}),",
-            f"  .write_enable(bits[60] & bits[61]), .data(bits[{23 + width}:24]), .q(q_{width}));",
+            f"  .write_enable(bits[60] & bits[61]), .data(bits[{23 + width}:24]), .q(q_{name}));",
         ]
 
-    def add_ecp5_memory(self, width: int) -> None:
+    def add_ecp5_memory(self, width: int, *, registered: bool = False) -> None:
         low = 14 - ADDRESS_BITS[width]
         enables = {36: "5'b01111", 18: "4'b0011"}.get(width, f"{low}'b0")
         tail = f", {enables}" if low else ""
-        ports = [f".{port}{i}({port}_{width}[{i}])" for port in ("ADA", "ADB") for i in range(14)]
+        name = f"{width}_{int(registered)}"
+        mode = "OUTREG" if registered else "NOREG"
+        ports = [f".{port}{i}({port}_{name}[{i}])" for port in ("ADA", "ADB") for i in range(14)]
         ports += [f".DIA{i}(bits[{24 + i}])" for i in range(18)]
         ports += [f".DIB{i}(bits[{42 + i}])" for i in range(18)]
-        ports += [f".{port}{i}({port}_{width}[{i}])" for port in ("DOA", "DOB") for i in range(18)]
-        whole = f"{{DOB_{width}, DOA_{width}}}"
-        self.left.append(whole if width == 36 else f"DOB_{width}[{width - 1}:0]")
+        ports += [f".{port}{i}({port}_{name}[{i}])" for port in ("DOA", "DOB") for i in range(18)]
+        whole = f"{{DOB_{name}, DOA_{name}}}"
+        self.left.append(whole if width == 36 else f"DOB_{name}[{width - 1}:0]")
         self.body += [
-            f"wire [17:0] DOA_{width}, DOB_{width};",
-            f"wire [13:0] ADA_{width} = {{{address(width, 8)}{tail}}};",
-            f"wire [13:0] ADB_{width} = {{{address(width, 0)}{tail}}};",
-            f"DP16KD #(.DATA_WIDTH_A({width}), .DATA_WIDTH_B({width})) own_{width} (",
+            f"wire [17:0] DOA_{name}, DOB_{name};",
+            f"wire [13:0] ADA_{name} = {{{address(width, 8)}{tail}}};",
+            f"wire [13:0] ADB_{name} = {{{address(width, 0)}{tail}}};",
+            f"DP16KD #(.DATA_WIDTH_A({width}), .DATA_WIDTH_B({width}), .REGMODE_B(\"{mode}\"))",
+            f"  own_{name} (",
             "  .CLKA(clk), .CLKB(clk), .CEA(bits[60]), .WEA(bits[61]), .CEB(bits[62]),",
-            f"  .OCEA(1'b1), .OCEB(1'b1), .WEB(1'b0), {', '.join(ports)});",
+            f"  .OCEA(1'b1), .OCEB(bits[63]), .WEB(1'b0), {', '.join(ports)});",
         ]
-        self.add_reference(width)
+        self.add_reference(width, registered=registered)
 
     def add_gowin_memory(self, width: int) -> None:
         low = {18: ("4'b0011", "4'b0"), 9: ("3'b0", "3'b0")}[width]
@@ -174,6 +182,8 @@ def test_ecp5() -> None:
     pairs.add_tables("LUT4", "Z", ["A", "B", "C", "D"], "INIT")
     for width in ADDRESS_BITS:
         pairs.add_ecp5_memory(width)
+        if width < 36:
+            pairs.add_ecp5_memory(width, registered=True)
     modules = cells.models("ecp5") + vendor("LUT4", "ecp5") + REFERENCE
     assert pairs.differences("ecp5-cells", modules, seed=2) == 0
 
@@ -193,6 +203,7 @@ def test_gowin() -> None:
     [
         ("ice40", "SB_RAM40_4K #(.READ_MODE(4)) cell_ ();"),
         ("ecp5", 'DP16KD #(.REGMODE_A("OUTREG")) cell_ ();'),
+        ("ecp5", 'DP16KD #(.DATA_WIDTH_B(36), .REGMODE_B("OUTREG")) cell_ ();'),
         ("ecp5", "MULT18X18D cell_ ();"),
         ("gowin", "DPX9B #(.BIT_WIDTH_0(4)) cell_ ();"),
     ],
