@@ -29,8 +29,8 @@ PROGRAMS = {
     **{"up5k-4x2": 193, "up5k-4x2-spram": 8},
 }
 """Programs drawn for each of the named configurations: most where memories are quick to read."""
-ON_DEMAND = ("ecp5-8x8-full", "ecp5-16x8", "ecp5-8x8-spiking")
-"""Those that take longest to build, and have the units of the others in other numbers."""
+ON_DEMAND = ("ecp5-8x8-full", "ecp5-16x8", "ecp5-8x8-spiking", "up5k-4x2-spram")
+"""Those that take long to build, and have the units of the others in other numbers or sizes."""
 EVERYTHING = 10
 """Programs after which also what they do not use is compared."""
 
