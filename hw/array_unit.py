@@ -29,7 +29,7 @@ from hw.mac_array import MacArray
 from hw.numbers import DROPOUT_BITS, WORD_BITS
 from hw.statistics import ReportSignature, amount_bits
 from hw.sum_memory import SumRead, SumWrite
-from hw.tile_memory import TileMemory, TileRead, TileWrite
+from hw.tile_memory import TileRead, TileWrite
 from hw.tile_walk import CONTEXTS_IN_FLIGHT, TileWalk, tile_context
 from hw.update_unit import UpdateUnit
 
@@ -82,6 +82,7 @@ class ArrayUnit(wiring.Component):
     Parameters
     ----------
     config: the device's configuration
+    read_latency, write_latency: of the memories but GRADIENT, as this unit sees them
 
     Members
     -------
@@ -107,9 +108,10 @@ class ArrayUnit(wiring.Component):
     operand_latency: cycles from a read to the operands at the array's inputs
     """
 
-    def __init__(self, *, config: DeviceConfig):
+    def __init__(self, *, config: DeviceConfig, read_latency: int, write_latency: int):
         self.config = config
-        self._read_latency = TileMemory.READ_LATENCY
+        self._read_latency = read_latency
+        self._write_latency = write_latency
         self.operand_latency = self._read_latency + 1
         self._walk = TileWalk(config=config, drain_latency=self.operand_latency + MacArray.LATENCY)
         context = tile_context(config)
@@ -464,7 +466,7 @@ class ArrayUnit(wiring.Component):
         if self.config.accumulation:
             held = gradient & tag.flags[GradientFlag.HOLD]
             saturations = Mux(held, 0, saturations) + tag.sum_saturations
-        written = TileMemory.WRITE_LATENCY
+        written = self._write_latency
         m.d.comb += self.retire.eq(
             delayed(m, ends & ~gradient, written) | delayed(m, update_ends, written)
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from hw.array_unit import delayed
 from hw.fan_out import own_register
@@ -12,8 +12,12 @@ from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.spiking_unit import SpikingUnit
 
-HOST_REGISTERS = 2
-"""Cycles that an access of the host takes to a memory, which is where its banks are: anywhere."""
+HOST_REGISTERS = 3
+"""Cycles that an access of the host takes to a memory, which is where its banks are, and back: two
+there, and one for what was read."""
+
+PORT_REGISTERS = 1
+"""Cycles that `registered` takes."""
 
 
 def share(
@@ -31,6 +35,21 @@ def share(
         else:
             words = getattr(port, name)
             m.d.comb += [getattr(user, name).eq(words), getattr(other, name).eq(words)]
+
+
+def registered(m: Module, port: wiring.PureInterface, name: str) -> wiring.PureInterface:
+    """What a unit's `port` asks of a memory PORT_REGISTERS cycles later; what it gets is not late.
+
+    The registers are the port's own, for the way from the unit to all banks.
+    """
+    later = port.signature.create(path=(name,))
+    for member, description in port.signature.members.items():
+        now, then = Value.cast(getattr(port, member)), Value.cast(getattr(later, member))
+        if description.flow == Out:
+            m.d.comb += then.eq(own_register(m, now, f"{name}_{member}"))
+        else:
+            m.d.comb += now.eq(then)
+    return later
 
 
 def wire_spiking(
@@ -74,25 +93,26 @@ def wire_host(
     memories: signatures hw.tile_memory.TileHost, all of the latency read_latency - HOST_REGISTERS
     lfsrs: with members lfsr_address, lfsr_write, lfsr_write_data, lfsr_read_data
     """
-    m.d.comb += [
-        lfsrs.lfsr_address.eq(core.address),
-        lfsrs.lfsr_write.eq(core.write_enable & (core.region == Region.LFSR)),
-        lfsrs.lfsr_write_data.eq(core.write_data),
-    ]
-    word: ValueLike = delayed(m, lfsrs.lfsr_read_data, read_latency - LfsrBank.READ_LATENCY)
-    region = delayed(m, core.region, read_latency)
     # From registers of each memory's own, as they go to all of its banks.
     address, write_data = Signal.like(core.address), Signal.like(core.write_data)
     m.d.sync += [address.eq(core.address), write_data.eq(core.write_data)]
-    for each, host in memories.items():
+
+    def reach(each: Region, *ports: ValueLike) -> None:
+        """Drive a memory's address, write enable and data."""
         enable = Signal(name=f"write_{each.name.lower()}")
         m.d.sync += enable.eq(core.write_enable & (core.region == each))
-        for name, value in (
-            ("address", address[: len(host.address)]),
-            ("write_enable", enable),
-            ("write_data", write_data),
-        ):
-            own = own_register(m, value, f"{each.name.lower()}_host_{name}")
-            m.d.comb += getattr(host, name).eq(own)
-        word = Mux(region == each, host.read_data, word)
+        for port, value in zip(ports, (address, enable, write_data), strict=True):
+            port = Value.cast(port)
+            own = own_register(m, Value.cast(value)[: len(port)], f"{each.name.lower()}_host")
+            m.d.comb += port.eq(own)
+
+    reach(Region.LFSR, lfsrs.lfsr_address, lfsrs.lfsr_write, lfsrs.lfsr_write_data)
+    there = HOST_REGISTERS - 1
+    waiting = read_latency - there - LfsrBank.READ_LATENCY
+    word: ValueLike = delayed(m, lfsrs.lfsr_read_data, waiting)
+    region = delayed(m, core.region, read_latency)
+    for each, host in memories.items():
+        reach(each, host.address, host.write_enable, host.write_data)
+        found = own_register(m, host.read_data, f"{each.name.lower()}_host_read_data")
+        word = Mux(region == each, found, word)
     m.d.comb += core.read_data.eq(word)

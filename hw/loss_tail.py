@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hw.activity import entered
 from hw.config import DeviceConfig
 from hw.epilogue import Narrower
+from hw.fan_out import own_register
 from hw.loss_lane import SCALE_BITS, SQUARE_BITS, stages
 from hw.loss_samples import LossSamples
 from hw.loss_walk import LOSS_STEP, SHIFT_BITS
@@ -99,8 +100,12 @@ class LossTail(wiring.Component):
         m.submodules.samples = samples = self._samples
         steps = stages(m, self.step, self.DELTA_LATENCY - 1, "step")
         everyone = (1 << self.config.batch_lanes) - 1
-        exponentials = self._sums(m, steps, samples)
-        wides = self._wides(m, samples)
+        softmax = [
+            own_register(m, self.cross_entropy, f"softmax_{lane}")
+            for lane in range(self.config.batch_lanes)
+        ]
+        exponentials = self._sums(m, steps, samples, softmax)
+        wides = self._wides(m, samples, softmax)
 
         narrower = Narrower(lanes=self.config.batch_lanes, accumulator_width=SQUARE_BITS)
         m.submodules.narrower = entered(narrower, latency=narrower.LATENCY)
@@ -123,7 +128,13 @@ class LossTail(wiring.Component):
             m.d.sync += word.eq(Mux(is_delta, value, exponential)[:WORD_BITS])
         return m
 
-    def _sums(self, m: Module, steps: list[data.View], samples: LossSamples) -> list[Signal]:
+    def _sums(
+        self,
+        m: Module,
+        steps: list[data.View],
+        samples: LossSamples,
+        softmax: list[Signal],
+    ) -> list[Signal]:
         """Add up exponentials or squares; returns the exponentials in cycle 1."""
         half = 1 << (RESIDUAL_FRACTION_BITS - 1)
         addends = []
@@ -131,7 +142,7 @@ class LossTail(wiring.Component):
         for lane, product in enumerate(self.products):
             rounded = (product[:SQUARE_BITS] + half) >> RESIDUAL_FRACTION_BITS
             addend = Signal(SQUARE_BITS, name=f"addend_{lane}", reset_less=True)
-            m.d.sync += addend.eq(Mux(self.cross_entropy, rounded, product[:SQUARE_BITS]))
+            m.d.sync += addend.eq(Mux(softmax[lane], rounded, product[:SQUARE_BITS]))
             total = Signal(sum_bits(self.config), name=f"sum_{lane}")
             with m.If(samples.finished):
                 m.d.sync += total.eq(0)
@@ -157,15 +168,15 @@ class LossTail(wiring.Component):
         ]
         return addends
 
-    def _wides(self, m: Module, samples: LossSamples) -> list[Value]:
+    def _wides(self, m: Module, samples: LossSamples, softmax: list[Signal]) -> list[Value]:
         """The deltas before narrowing, in cycle 2."""
         wides: list[Value] = []
         for lane, product in enumerate(self.products):
             scaled = Signal(signed(SQUARE_BITS), name=f"scaled_{lane}", reset_less=True)
             wide = Signal(signed(SQUARE_BITS), name=f"wide_{lane}", reset_less=True)
-            exponent = Mux(self.cross_entropy, samples.exponents[lane], 0)
+            exponent = Mux(softmax[lane], samples.exponents[lane], 0)
             subtract = Signal(name=f"subtract_{lane}", reset_less=True)
-            m.d.sync += subtract.eq(self.onehots[lane] & self.cross_entropy)
+            m.d.sync += subtract.eq(self.onehots[lane] & softmax[lane])
             one = Mux(subtract, self.residual << 16, 0)
             m.d.sync += [scaled.eq(product >> exponent), wide.eq(scaled - one)]
             wides.append(wide)

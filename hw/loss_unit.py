@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.activity import while_active
 from hw.config import DeviceConfig, region_tiles
+from hw.fan_out import own_register
 from hw.instruction import INSTRUCTION
 from hw.isa import Loss, Region
 from hw.loss_lane import LossLane, stages
@@ -142,8 +143,8 @@ class LossUnit(wiring.Component):
             tail.clear.eq(self._begun),
             tail.ragged_mask.eq(ragged_mask),
             tail.cross_entropy.eq(walk.cross_entropy),
-            tail.shift.eq(walk.shift),
-            tail.residual.eq(walk.residual),
+            tail.shift.eq(own_register(m, walk.shift, "tail_shift")),
+            tail.residual.eq(own_register(m, walk.residual, "tail_residual")),
         ]
         self._write(m)
         self._count(m, steps, ragged_mask)
@@ -161,41 +162,47 @@ class LossUnit(wiring.Component):
     def _connect_lanes(self, m: Module, steps: list[data.View]) -> None:
         """Give every lane its words and strobes, and the tail what they make of them."""
         walk, tail = self._walk, self._tail
-        arrived = steps[self.read_latency]
-        present = arrived.peak | arrived.sum | arrived.delta
-        scanned = steps[self.read_latency + LossLane.SCAN_STAGE]
-        taken = steps[self.read_latency + LossLane.DIFFERENCE_STAGE]
-        exponentials = arrived.delta & walk.cross_entropy
+        # A cycle before they are needed, for registers of each lane's own.
+        arriving = steps[self.read_latency - 1]
+        present = arriving.peak | arriving.sum | arriving.delta
+        scanned = steps[self.read_latency + LossLane.SCAN_STAGE - 1]
+        taken = steps[self.read_latency + LossLane.DIFFERENCE_STAGE - 1]
+        exponentials = arriving.delta & walk.cross_entropy
         strobes = {
             "output": present & ~exponentials,
             "delta": exponentials,
-            "target": present & (arrived.first | ~walk.class_target),
+            "target": present & (arriving.first | ~walk.class_target),
             "scan": Mux(walk.cross_entropy, scanned.peak, scanned.sum),
             "first": scanned.first,
             "tables": scanned.sum & walk.cross_entropy,
             "exponential": scanned.delta & walk.cross_entropy,
             "square": taken.sum,
         }
+        constants = {
+            "class_target": walk.class_target,
+            "one": (1 << walk.fraction)[:WORD_BITS],
+            "residual": walk.residual,
+        }
         class_number = Signal(range(self.config.max_outputs))
-        one = Signal(WORD_BITS)
-        m.d.sync += one.eq(1 << walk.fraction)
-        with m.If(present):
+        arrived = steps[self.read_latency]
+        with m.If(arrived.peak | arrived.sum | arrived.delta):
             m.d.sync += class_number.eq(Mux(arrived.first, 0, class_number + 1))
         for k, lane in enumerate(self._lanes):
             m.submodules[f"lane_{k}"] = lane
-            m.d.comb += [lane.step[name].eq(strobe) for name, strobe in strobes.items()]
+            for name, strobe in strobes.items():
+                m.d.comb += lane.step[name].eq(own_register(m, strobe, f"{name}_{k}"))
+            for name, constant in constants.items():
+                own = own_register(m, constant, f"{name}_{k}")
+                m.d.comb += getattr(lane, name).eq(own)
             m.d.comb += [
                 lane.output.eq(self.read_output.data[k]),
                 lane.target.eq(self.read_target.data[k]),
                 lane.delta.eq(self.read_delta.data[k]),
                 lane.class_number.eq(class_number),
-                lane.class_target.eq(walk.class_target),
-                lane.one.eq(one),
-                lane.residual.eq(walk.residual),
                 lane.scale.eq(tail.scales[k]),
                 lane.side.eq(tail.side if k == 0 else 0),
                 lane.a.eq(tail.reciprocal),
-                lane.b.eq(walk.residual),
+                lane.b.eq(lane.residual),
                 tail.products[k].eq(lane.product),
                 tail.surprises[k].eq(lane.surprise),
                 tail.onehots[k].eq(lane.onehot),
@@ -226,11 +233,12 @@ class LossUnit(wiring.Component):
     def _count(self, m: Module, steps: list[data.View], ragged_mask: Signal) -> None:
         """The command's results."""
         walk, tail = self._walk, self._tail
-        strobe = steps[self.read_latency + LossLane.DIFFERENCE_STAGE]
+        stage = self.read_latency + LossLane.DIFFERENCE_STAGE
+        strobe, before = steps[stage], steps[stage - 1]
         everyone = (1 << self.config.batch_lanes) - 1
         mask = Mux(strobe.ragged, ragged_mask, everyone)
-        scanned = Mux(walk.cross_entropy, strobe.peak, strobe.sum)
-        counting = scanned & strobe.last & walk.class_target
+        scanned = Mux(walk.cross_entropy, before.peak, before.sum)
+        counting = own_register(m, scanned & before.last & walk.class_target, "counting")
         hits = Signal(range(self.config.batch_lanes + 1))
         hit = [lane.hit & bit & counting for lane, bit in zip(self._lanes, mask, strict=True)]
         m.d.sync += hits.eq(sum(hit))

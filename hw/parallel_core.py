@@ -15,7 +15,14 @@ from amaranth.lib.wiring import connect, flipped
 from hw.array_unit import ArrayUnit, array_reads, array_writes
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
-from hw.core_ports import HOST_REGISTERS, share, wire_host, wire_spiking
+from hw.core_ports import (
+    HOST_REGISTERS,
+    PORT_REGISTERS,
+    registered,
+    share,
+    wire_host,
+    wire_spiking,
+)
 from hw.fan_out import own_register
 from hw.isa import Opcode, Region
 from hw.loss_unit import LossUnit
@@ -73,10 +80,12 @@ class ParallelCore(wiring.Component):
         m = Module()
         for region, memory in self.memories.items():
             m.submodules[region.name.lower()] = memory
-        m.submodules.array = array = ArrayUnit(config=self.config)
-        m.submodules.loss = loss = LossUnit(
-            config=self.config, read_latency=TileMemory.READ_LATENCY
-        )
+        latencies = {
+            "read_latency": PORT_REGISTERS + TileMemory.READ_LATENCY,
+            "write_latency": PORT_REGISTERS + TileMemory.WRITE_LATENCY,
+        }
+        m.submodules.array = array = ArrayUnit(config=self.config, **latencies)
+        m.submodules.loss = loss = LossUnit(config=self.config, **latencies)
         reports = [*array.reports, loss.report]
         spiking = response = None
         if self.config.spiking:
@@ -150,7 +159,8 @@ class ParallelCore(wiring.Component):
             for region in regions(self.config):
                 if region != Region.DELTA:
                     name = f"{kind}_{region.name.lower()}"
-                    port, own = getattr(self.memories[region], kind), getattr(array, name)
+                    port = getattr(self.memories[region], kind)
+                    own = registered(m, getattr(array, name), f"array_{name}")
                     if name in others:
                         other, busy = others[name]
                         share(m, port, other, own, busy)
@@ -196,13 +206,26 @@ class ParallelCore(wiring.Component):
                 self.correct.eq(Mux(spiking.counted, spiking.correct, loss.correct)),
                 self.loss.eq(Mux(spiking.counted, 0, loss.loss)),
             ]
-        connect(m, loss.read_output, self.memories[Region.OUTPUT].read)
+        output = registered(m, loss.read_output, "loss_read_output")
+        connect(m, output, self.memories[Region.OUTPUT].read)
         target = self.memories[Region.TARGET].read
+        own = registered(m, loss.read_target, "loss_read_target")
         if spiking is None:
-            connect(m, loss.read_target, target)
+            connect(m, own, target)
         else:
-            share(m, target, spiking.target_read, loss.read_target, spiking.busy)
+            share(m, target, spiking.target_read, own, spiking.busy)
         delta = self.memories[Region.DELTA]
-        read, write = loss.read_delta, loss.write_delta
-        share(m, delta.read, read, array.read_delta, read.enable)
-        share(m, delta.write, write, array.write_delta, write.mask.any())
+        # Whose turn it is comes from a register too.
+        for port, user, other, active in (
+            (delta.read, loss.read_delta, array.read_delta, loss.read_delta.enable),
+            (delta.write, loss.write_delta, array.write_delta, loss.write_delta.mask.any()),
+        ):
+            name = "read" if port is delta.read else "write"
+            turn = own_register(m, active, f"loss_{name}s_delta")
+            share(
+                m,
+                port,
+                registered(m, user, f"loss_{name}_delta"),
+                registered(m, other, f"array_{name}_delta"),
+                turn,
+            )

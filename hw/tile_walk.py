@@ -20,7 +20,7 @@ from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import DropoutFlag, GradientFlag, Opcode
 from hw.numbers import DROPOUT_BITS
 
-COMMAND_GAP = 24
+COMMAND_GAP = 25
 """Least cycles between the ends of two commands, whose statistics are counted one by one."""
 
 CONTEXTS_IN_FLIGHT = 2

@@ -1,7 +1,4 @@
-"""ULX3S with an LFE5U-85F: the 25F's board.
-
-At 50 MHz, of which no whole number of cycles makes a bit of 3 Mbaud within 1 %.
-"""
+"""ULX3S with an LFE5U-85F: the 25F's board, at a clock of its own."""
 
 from dataclasses import replace
 
@@ -15,6 +12,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="ulx3s:ULX3S_85F_Platform",
-    pll=Ecp5Pll(reference=25, divider=1, feedback=2, output=12),
-    baud=2_000_000,
+    pll=Ecp5Pll(reference=25, divider=2, feedback=7, output=8),
 )

@@ -8,6 +8,7 @@ from hw.array_unit import ArrayUnit
 from hw.clip_factor import ClipFactor
 from hw.config import DeviceConfig
 from hw.configurations import configuration
+from hw.core_ports import PORT_REGISTERS
 from hw.gradient_clip import GradientClip
 from hw.gradient_sums import GradientSums
 from hw.sum_memory import SumMemory
@@ -17,6 +18,10 @@ from sim.bench.runner import run_bench
 
 SEED = 20275
 
+LATENCIES = {
+    "read_latency": PORT_REGISTERS + TileMemory.READ_LATENCY,
+    "write_latency": PORT_REGISTERS + TileMemory.WRITE_LATENCY,
+}
 FULL = configuration("ecp5-8x8-full").with_family("behavioural")
 BUILDS = {
     "8 lanes": FULL,
@@ -83,7 +88,7 @@ def test_commands_end_in_order(update_interval: int) -> None:
     What was written can be read by then, and squares are summed when their command retires.
     """
     config = replace(FULL, update_interval=update_interval)
-    update = ArrayUnit(config=config)._update.LATENCY
+    update = ArrayUnit(config=config, **LATENCIES)._update.LATENCY
     assert GradientClip.LATENCY + update < COMMAND_GAP
     assert GradientSums.LATENCY + TileMemory.WRITE_LATENCY < COMMAND_GAP
     assert GradientClip(config=config).SQUARES_LATENCY <= GradientClip.LATENCY + update
@@ -91,7 +96,7 @@ def test_commands_end_in_order(update_interval: int) -> None:
 
 def test_without_accumulation_there_is_nothing_of_it() -> None:
     def members(config: DeviceConfig) -> set[str]:
-        return set(ArrayUnit(config=config).signature.members)
+        return set(ArrayUnit(config=config, **LATENCIES).signature.members)
 
     more = members(FULL) - members(replace(FULL, accumulation=False))
     assert more == {

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from hw.configurations import configuration
+from hw.core_ports import PORT_REGISTERS
 from hw.gradient_clip import GradientClip
 from hw.mac_array import MacArray
 from hw.tile_memory import TileMemory
@@ -19,7 +20,8 @@ SEED = 20267
 @pytest.mark.parametrize(("name", "dropout"), [("ecp5-8x8-full", True), ("ecp5-16x8", False)])
 def test_equals_the_loops(name: str, dropout: bool) -> None:
     config = replace(configuration(name), dropout=dropout)
-    latency = TileMemory.READ_LATENCY + 1 + MacArray.LATENCY
+    read_latency = PORT_REGISTERS + TileMemory.READ_LATENCY
+    latency = read_latency + 1 + MacArray.LATENCY
     unit = TileWalk(config=config, drain_latency=latency)
     for interval in unit.intervals:
         # A tile's columns have left before the next ones come, and its context is kept until then.
@@ -31,7 +33,7 @@ def test_equals_the_loops(name: str, dropout: bool) -> None:
         # may have to pass the update unit, and no two commands retire at once.
         between = unit.gap(interval) - (drain - interval)
         assert unit.gap(interval) >= unit.spacing(interval) and between >= COMMAND_GAP
-        update = UpdateUnit(config=config, read_latency=TileMemory.READ_LATENCY).LATENCY
+        update = UpdateUnit(config=config, read_latency=read_latency).LATENCY
         assert between > update + GradientClip.LATENCY * config.accumulation
     print(f"seed {SEED}")
     run_bench(
