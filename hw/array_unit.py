@@ -435,9 +435,10 @@ class ArrayUnit(wiring.Component):
             momentum = (self.read_momentum, update.momentum_read)
             ports.append((*momentum, self.write_momentum, update.momentum_write))
         for read, update_read, write, update_write in ports:
-            with m.If(update_read.enable):
+            # Nobody else reads momentum: its port may show a place that it does not read.
+            with m.If(update_read.enable | (read is not self.read_weight)):
                 m.d.comb += [
-                    read.enable.eq(1),
+                    read.enable.eq(update_read.enable),
                     read.tile.eq(update_read.tile),
                     read.index.eq(update_read.index),
                     read.column.eq(1),
@@ -477,7 +478,10 @@ class ArrayUnit(wiring.Component):
         )
         for report, (valid, count, end, place) in zip(self.reports, sources, strict=True):
             total = Signal(amount_bits(self.config))
-            amount = (total + Mux(valid, count, 0))[: len(total)]
+            # From where words are limited to where they are counted is half a large part.
+            counted = delayed(m, Mux(valid, count, 0), 1)
+            end, place = (delayed(m, value, 1) for value in (end, place))
+            amount = (total + counted)[: len(total)]
             m.d.sync += [
                 total.eq(Mux(end, 0, amount)),
                 report.valid.eq(end),

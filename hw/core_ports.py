@@ -108,7 +108,7 @@ def wire_host(
 
     reach(Region.LFSR, lfsrs.lfsr_address, lfsrs.lfsr_write, lfsrs.lfsr_write_data)
     there = HOST_REGISTERS - 1
-    waiting = read_latency - there - LfsrBank.READ_LATENCY
+    waiting = read_latency - there - LfsrBank.FAR_READ_LATENCY
     word: ValueLike = delayed(m, lfsrs.lfsr_read_data, waiting)
     region = delayed(m, core.region, read_latency)
     for each, host in memories.items():

@@ -102,10 +102,10 @@ class Device(wiring.Component):
         self._wire_bus(m, link.bus, sequencer, core, statistics)
         m.d.comb += [
             link.state.eq(sequencer.state),
-            link.running.eq(sequencer.running),
             link.credits.eq(loader.credits),
             link.overflow.eq(loader.overflow),
         ]
+        m.d.sync += link.running.eq(sequencer.running)
         return m
 
     def _registers(

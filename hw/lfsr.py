@@ -59,6 +59,7 @@ class LfsrBank(wiring.Component):
     ----------
     lanes: L, a power of two
     leaps: whether there is `leap`
+    far: what the host reads comes from all over a large part, in FAR_READ_LATENCY cycles
 
     Members
     -------
@@ -67,17 +68,19 @@ class LfsrBank(wiring.Component):
     states: the L states, as they are
     address: of a half
     write, write_data: set the half at `address`; not together with these
-    read_data: the half at the `address` of `READ_LATENCY` cycles ago
+    read_data: the half at the `address` of `READ_LATENCY` or FAR_READ_LATENCY cycles ago
     """
 
     READ_LATENCY = 1
+    FAR_READ_LATENCY = 2
     HOST_MEMBERS = ("address", "write", "write_data", "read_data")
 
-    def __init__(self, *, lanes: int, leaps: bool = False) -> None:
+    def __init__(self, *, lanes: int, leaps: bool = False, far: bool = False) -> None:
         if lanes < 2 or lanes & (lanes - 1):
             raise ValueError(f"lanes must be a power of two from 2, not {lanes}")
         self.lanes = lanes
         self.leaps = leaps
+        self.far = far
         super().__init__(
             {
                 "step": In(1),
@@ -97,9 +100,9 @@ class LfsrBank(wiring.Component):
         moves = self.step | self.leap if self.leaps else self.step
         active = moves | self.write | (self.address != address)
         outer.submodules.bank = while_active(
-            m, active, platform, name="lfsr", after=self.READ_LATENCY
+            m, active, platform, name="lfsr", after=self.FAR_READ_LATENCY
         )
-        halves = []
+        halves: list[Value] = []
         for lane in range(self.lanes):
             state = Signal(STATE_BITS, name=f"state_{lane}", init=lfsr_seed(lane))
             after = following(state)
@@ -108,10 +111,20 @@ class LfsrBank(wiring.Component):
             m.d.comb += self.states[lane].eq(state)
             for half in range(2):
                 place = slice(half * WORD_BITS, (half + 1) * WORD_BITS)
-                chosen = self.write & (self.address == 2 * lane + half)
+                written = self.write & (self.address == 2 * lane + half)
                 # `write` itself chooses the data, so that a bit needs four inputs, not seven.
-                with m.If(chosen | moves):
+                with m.If(written | moves):
                     m.d.sync += state[place].eq(Mux(self.write, self.write_data, after[place]))
                 halves.append(state[place])
-        m.d.sync += self.read_data.eq(Array(halves)[self.address])
+        chosen: Value = self.address
+        if self.far:
+            # One half of each lane first, where that lane is.
+            near: list[Value] = []
+            for lane in range(self.lanes):
+                near.append(Signal(WORD_BITS, name=f"near_{lane}"))
+                m.d.sync += near[lane].eq(Mux(chosen[0], halves[2 * lane + 1], halves[2 * lane]))
+            number = Signal(range(self.lanes))
+            m.d.sync += number.eq(chosen[1:])
+            halves, chosen = near, number
+        m.d.sync += self.read_data.eq(Array(halves)[chosen])
         return outer

@@ -55,7 +55,7 @@ class Link(wiring.Component):
     state: goes into every answer, sampled when the byte leaves
     running: whether regions other than REGISTERS and COUNTERS answer BUSY
     credits: free sample buffers, right 2 cycles after an end of batch was accepted
-    overflow: the batch is larger than a buffer, right 2 cycles after the byte that was too many
+    overflow: the batch is larger than a buffer, right 3 cycles after the byte that was too many
 
     Raises ValueError on an identity, a region's size or a latency out of range.
     """

@@ -52,7 +52,7 @@ class RequestExecutor(wiring.Component):
         take effect before the next frame is looked at
     running: whether regions other than ALWAYS_OPEN refuse
     credits: sample buffers that are free, right 2 cycles after an end of batch was accepted
-    overflow: more samples came than a buffer holds, right 2 cycles after a byte was accepted
+    overflow: more samples came than a buffer holds, right 3 cycles after a byte was accepted
 
     SAMPLES frames of n bytes take n + OVERHEAD cycles at most while `samples` is ready.
     """
@@ -182,9 +182,11 @@ class RequestExecutor(wiring.Component):
                 self._refuse(m, Status.NO_CREDIT)
         with m.State("SAMPLES"):
             with m.If(self._empty):
-                m.next = "DRAIN"
+                m.next = "PLACED"
             with m.Else():
                 m.d.comb += [samples.valid.eq(payload.valid), payload.ready.eq(samples.ready)]
+        with m.State("PLACED"):
+            m.next = "DRAIN"
         with m.State("DRAIN"):
             with m.If(self.overflow):
                 m.d.sync += self.answer.p.status.eq(Status.NO_CREDIT)

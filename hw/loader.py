@@ -70,12 +70,12 @@ class Loader(wiring.Component):
     credits: buffers that do not hold a batch, among them the one that is being loaded; right two
         cycles after an end was accepted
     overflow: the batch that is being loaded has elements outside the buffer, or no words at all in
-        a sample; right two cycles after a byte was accepted
+        a sample; right three cycles after a byte was accepted
 
     Registers must stay as they are from the first byte of a batch to its end.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, *, config: DeviceConfig):
         self._config = config
@@ -120,6 +120,13 @@ class Loader(wiring.Component):
         self._phase_end = Signal()  # last input or last target
         self._sample_end = Signal()
         self._fill = Signal(range(INPUT_BUFFERS))
+        # What has been found of a word, a cycle later: the way to where it goes is long.
+        found = {
+            name: getattr(self, f"_{name}")
+            for name in "void target restart byte word_end phase_end sample_end".split()
+        }
+        self._placed = Signal(data.StructLayout(dict.fromkeys(found, 1)))
+        m.d.sync += [self._placed[name].eq(value) for name, value in found.items()]
         self._buffers(m)
         self._sample_place(m)
         self._tile_place(m)
@@ -153,9 +160,9 @@ class Loader(wiring.Component):
             m.d.sync += fresh.eq(0)
         for buffer, count in enumerate(counts):
             with m.If(self._fill == buffer):
-                with m.If(self._sample_end & ~count.all()):
+                with m.If(self._placed.sample_end & ~count.all()):
                     m.d.sync += count.eq(count + 1)
-                with m.If(self._restart):
+                with m.If(self._placed.restart):
                     m.d.sync += count.eq(0)
         with m.If(self._end):
             m.d.sync += [
@@ -225,32 +232,32 @@ class Loader(wiring.Component):
 
     def _tile_place(self, m: Module) -> None:
         """Count lanes, tiles and rows; write unless the tile is outside the buffer."""
-        config = self._config
+        config, now = self._config, self._placed
         lane = Signal(config.lanes, init=1)
         row = Signal(exact_log2(config.batch_lanes))
-        with m.If(self._word_end):
+        with m.If(now.word_end):
             m.d.sync += lane.eq(lane.rotate_left(1))
-        with m.If(self._phase_end):
+        with m.If(now.phase_end):
             m.d.sync += lane.eq(1)
-        with m.If(self._sample_end):
+        with m.If(now.sample_end):
             m.d.sync += row.eq(row + 1)
-        with m.If(self._restart):
+        with m.If(now.restart):
             m.d.sync += [lane.eq(1), row.eq(0), self.overflow.eq(0)]
-        with m.If(self._byte & self._void):
+        with m.If(now.byte & now.void):
             m.d.sync += self.overflow.eq(1)
 
         for name, chosen, write, stride, tiles in (
-            ("input", ~self._target, self.input, self.input_stride, config.input_tiles),
-            ("target", self._target, self.target, self.target_stride, config.target_tiles),
+            ("input", ~now.target, self.input, self.input_stride, config.input_tiles),
+            ("target", now.target, self.target, self.target_stride, config.target_tiles),
         ):
             m.submodules[f"{name}_cursor"] = cursor = TileCursor(tiles=tiles)
-            here = self._word_end & chosen
+            here = now.word_end & chosen
             m.d.comb += [
                 cursor.stride.eq(stride),
-                cursor.restart.eq(self._restart),
+                cursor.restart.eq(now.restart),
                 cursor.row_end.eq(here & lane[-1]),
-                cursor.sample_end.eq(self._sample_end),
-                cursor.batch_tile_end.eq(self._sample_end & row.all()),
+                cursor.sample_end.eq(now.sample_end),
+                cursor.batch_tile_end.eq(now.sample_end & row.all()),
             ]
             m.d.sync += [
                 write.mask.eq(Mux(here & ~cursor.outside, lane, 0)),
@@ -263,13 +270,16 @@ class Loader(wiring.Component):
     def _word(self, m: Module) -> None:
         """Make the word of a byte, or of this and the one before."""
         formats, byte = self.sample_format, self._data
-        low, word = Signal(8), Signal(WORD_BITS)
+        low, made, word = Signal(8), Signal(WORD_BITS), Signal(WORD_BITS)
         sign = byte[7] & formats[SampleFormat.SIGNED_INPUT] & ~self._target
         extended = Cat(byte, sign.replicate(WORD_BITS - 8))
         shift = Mux(self._target, 0, formats[SAMPLE_SHIFT_LOW:])
         with m.If(self._byte):
             m.d.sync += low.eq(byte)
-        m.d.sync += word.eq(Mux(self._wide, Cat(low, byte), (extended << shift)[:WORD_BITS]))
+        m.d.sync += [
+            made.eq(Mux(self._wide, Cat(low, byte), (extended << shift)[:WORD_BITS])),
+            word.eq(made),
+        ]
         for write in (self.input, self.target):
             m.d.comb += [lane.eq(word) for lane in write.data]
 

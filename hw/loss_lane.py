@@ -10,7 +10,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -139,7 +139,9 @@ class LossLane(wiring.Component):
     def _scan(self, m: Module, output: Value, onehot: Value) -> Signal:
         """Follow the peak; returns it, of the columns before the one in SCAN_STAGE."""
         peak = Signal(signed(WORD_BITS), reset_less=True)
-        with m.If(self.step.scan & (self.step.first | (output > peak))):
+        # With their signs inverted they compare as if they had none, by a carry alone.
+        higher = _raised(output) > _raised(peak)
+        with m.If(self.step.scan & (self.step.first | higher)):
             m.d.sync += [peak.eq(output), self.hit.eq(onehot)]
         return peak
 
@@ -180,3 +182,8 @@ class LossLane(wiring.Component):
             m.d.sync += b.eq(self.scale)
         with m.If(self.side):
             m.d.sync += [a.eq(self.a), b.eq(self.b)]
+
+
+def _raised(word: Value) -> Value:
+    """A signed word and half of its range, unsigned."""
+    return Cat(word[:-1], ~word[-1])

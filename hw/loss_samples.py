@@ -13,6 +13,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import DeviceConfig
+from hw.fan_out import own_register
 from hw.loss_lane import SCALE_BITS, stages
 from hw.numbers import LOGIT, LOSS_FRACTION_BITS, RESIDUAL_FRACTION_BITS, WORD_BITS
 from hw.tables import LN_2, LOGARITHM, RECIPROCAL
@@ -43,7 +44,7 @@ class LossSamples(wiring.Component):
     loss: Out
     """
 
-    SIDE_LATENCY = 4
+    SIDE_LATENCY = 5
 
     def __init__(
         self, *, config: DeviceConfig, sum_bits: int, loss_bits: int, multiply_latency: int
@@ -82,44 +83,54 @@ class LossSamples(wiring.Component):
             m.d.sync += walking.eq(0)
         with m.If(walking):
             m.d.sync += number.eq(number + 1)
-        m.d.sync += [
-            valid.eq(walking & self.mask.bit_select(number, 1)),
-            total.eq(self.sums[number]),
-        ]
-        entropy, ready = self._cross_entropy(m, walking, number, valid, total)
+        surprise = Signal(WORD_BITS, reset_less=True)
+        for register, values in ((total, self.sums), (surprise, self.surprises)):
+            m.d.sync += register.eq(self._selected(m, values, number))
+        there = Signal()
+        m.d.sync += [there.eq(walking & self.mask.bit_select(number, 1)), valid.eq(there)]
+        entropy, ready = self._cross_entropy(m, walking, valid, total, surprise)
         with m.If(self.clear):
             m.d.sync += self.loss.eq(0)
         with m.Elif(Mux(self.cross_entropy, ready, valid)):
             m.d.sync += self.loss.eq(self.loss + Mux(self.cross_entropy, entropy, total))
         return m
 
+    def _selected(self, m: Module, values: data.View, number: Signal) -> Value:
+        """A sample's value, a cycle later: of each pair of samples, then of the pairs.
+
+        Samples are where their lanes are, all over a large part.
+        """
+        pairs = [Signal.like(values[0], reset_less=True) for _ in range(self.samples // 2)]
+        for k, pair in enumerate(pairs):
+            m.d.sync += pair.eq(Mux(number[0], values[2 * k + 1], values[2 * k]))
+        return Array(pairs)[own_register(m, number[1:], "pair")]
+
     def _cross_entropy(
-        self, m: Module, walking: Signal, number: Signal, valid: Signal, total: Signal
+        self, m: Module, walking: Signal, valid: Signal, total: Signal, surprise: Signal
     ) -> tuple[Value, Value]:
         """Scales and exponents; returns a sample's loss and whether it counts.
 
-        Registers end in the cycles since their sample's sum was selected.
+        Registers end in the cycles since their sample's sum was there.
         """
         walked = stages(m, walking, self.SIDE_LATENCY + self.multiply_latency, "walked")
         valids = stages(m, valid, 4, "valid")
-        surprise_1, surprise_2 = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS)
-        exponent_2, index_2 = self._normalised(m, total)
-        logarithm_4 = self._look_up(m, index_2)
+        surprise_1 = Signal(WORD_BITS)
+        exponent_1, index_1 = self._normalised(m, total)
+        logarithm_3 = self._look_up(m, index_1)
         surprise_shift = LOSS_FRACTION_BITS - LOGIT.fraction
         log_2 = Array(n * LN_2 for n in range(1 << EXPONENT_BITS))
-        coarse_3 = Signal(WORD_BITS + surprise_shift + 1, reset_less=True)
-        coarse_4, loss_5 = Signal.like(coarse_3), Signal.like(coarse_3)
+        coarse_2 = Signal(WORD_BITS + surprise_shift + 1, reset_less=True)
+        coarse_3, loss_4 = Signal.like(coarse_2), Signal.like(coarse_2)
         m.d.comb += self.side.eq(walked[self.SIDE_LATENCY] & self.cross_entropy)
         m.d.sync += [
-            surprise_1.eq(self.surprises[number]),
-            surprise_2.eq(surprise_1),
-            coarse_3.eq((surprise_2 << surprise_shift) + log_2[exponent_2]),
-            coarse_4.eq(coarse_3),
-            loss_5.eq(coarse_4 + logarithm_4),
+            surprise_1.eq(surprise),
+            coarse_2.eq((surprise_1 << surprise_shift) + log_2[exponent_1]),
+            coarse_3.eq(coarse_2),
+            loss_4.eq(coarse_3 + logarithm_3),
         ]
-        self._hand_out(m, walked[2], self.exponents, exponent_2)
+        self._hand_out(m, walked[3], self.exponents, exponent_1)
         self._hand_out(m, walked[-1], self.scales, self.scale)
-        return loss_5, valids[-1]
+        return loss_4, valids[-1]
 
     def _normalised(self, m: Module, total: Signal) -> tuple[Signal, Signal]:
         """Exponent n - 15 of the leading one, and the bits after it."""

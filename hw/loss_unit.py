@@ -33,7 +33,7 @@ class LossUnit(wiring.Component):
     which DELTA holds the exponentials meanwhile. Each lane has a multiplier, and a pass takes a
     cycle a class. Cycles from `start` to `done`, for C classes:
 
-        cross-entropy         3 C + B + 19          a batch tile
+        cross-entropy         3 C + B + 20          a batch tile
         mean squared error    2 C + max(B - 1, 6)   a batch tile
         and in the end        read_latency + 10 + max(write_latency, 2)
 

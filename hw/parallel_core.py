@@ -215,17 +215,11 @@ class ParallelCore(wiring.Component):
         else:
             share(m, target, spiking.target_read, own, spiking.busy)
         delta = self.memories[Region.DELTA]
-        # Whose turn it is comes from a register too.
         for port, user, other, active in (
             (delta.read, loss.read_delta, array.read_delta, loss.read_delta.enable),
             (delta.write, loss.write_delta, array.write_delta, loss.write_delta.mask.any()),
         ):
-            name = "read" if port is delta.read else "write"
-            turn = own_register(m, active, f"loss_{name}s_delta")
-            share(
-                m,
-                port,
-                registered(m, user, f"loss_{name}_delta"),
-                registered(m, other, f"array_{name}_delta"),
-                turn,
-            )
+            name = "read_delta" if port is delta.read else "write_delta"
+            shared = port.signature.flip().create(path=(f"shared_{name}",))
+            share(m, flipped(shared), user, other, active)
+            connect(m, registered(m, shared, name), port)

@@ -15,6 +15,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, ValueLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.block_memory import BlockMemory
 from hw.config import DeviceConfig, offered_opcodes
 from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import (
@@ -37,7 +38,7 @@ FETCH_WORDS = 4
 class Sequencer(wiring.Component):
     """Program memory and control flow.
 
-    An instruction is fetched in `FETCH_LATENCY` cycles and dispatched in one; a program never
+    An instruction is fetched in `fetch_latency` cycles and dispatched in one; a program never
     overlaps the fetch of an instruction with the dispatch of the one before. Of its fields the bits
     of `used_bits` are kept.
 
@@ -64,15 +65,20 @@ class Sequencer(wiring.Component):
     state, error, position, remaining: as in the counters
     waiting: ACQUIRE waits for samples
     running: a program runs, or its last commands still do
+
+    Attributes
+    ----------
+    fetch_latency: a cycle more where the program's words pass the memory's output registers, which
+        a serial device spares
     """
 
-    FETCH_LATENCY = INSTRUCTION_WORDS // FETCH_WORDS + 2
     READ_LATENCY = 3
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
         self.position_bits = config.program_length.bit_length()
         words = config.program_length * INSTRUCTION_WORDS
+        self.fetch_latency = INSTRUCTION_WORDS // FETCH_WORDS + (2 if config.serial else 3)
         spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
         accumulation = {"clip_start": Out(1), "clip_busy": In(1), "forget": Out(1)}
         super().__init__(
@@ -129,7 +135,7 @@ class Sequencer(wiring.Component):
 
         self._repeats = Opcode.REPEAT in offered_opcodes(self.config)
         self._next_step = Signal(16, init=1)
-        count = Signal(range(self.FETCH_LATENCY + 1))
+        count = Signal(range(self.fetch_latency + 1))
         with m.FSM():
             with m.State("REST"):
                 with m.If(self.stop):
@@ -160,7 +166,7 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += count.eq(count + 1)
                 self._collect(m, count, fetch_address, fetched)
-                with m.If(count == self.FETCH_LATENCY - 1):
+                with m.If(count == self.fetch_latency - 1):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 self._dispatch(m, pending, idle, stopping, settled)
@@ -194,20 +200,35 @@ class Sequencer(wiring.Component):
         # A memory's words come late: they are kept first and chosen in the next cycle.
         read_bank, kept_bank = Signal(bank_bits), Signal(bank_bits)
         m.d.sync += [read_bank.eq(bank), kept_bank.eq(read_bank)]
+        place = Mux(self.running, fetch_address, row)
         fetched, kept = [], []
         for k in range(FETCH_WORDS):
-            words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
-            m.submodules[f"words_{k}"] = words
-            write, read = words.write_port(), words.read_port()
-            m.d.comb += [
-                write.addr.eq(row),
-                write.data.eq(self.program_data),
-                write.en.eq(self.program_write & (bank == k)),
-                read.addr.eq(Mux(self.running, fetch_address, row)),
-            ]
-            fetched.append(read.data)
-            kept.append(Signal(WORD_BITS, name=f"kept_{k}", reset_less=True))
-            m.d.sync += kept[k].eq(read.data)
+            writes = self.program_write & (bank == k)
+            if self.config.serial:
+                words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
+                m.submodules[f"words_{k}"] = words
+                write, read = words.write_port(), words.read_port()
+                m.d.comb += [
+                    write.addr.eq(row),
+                    write.data.eq(self.program_data),
+                    write.en.eq(writes),
+                    read.addr.eq(place),
+                ]
+                fetched.append(read.data)
+                kept.append(Signal(WORD_BITS, name=f"kept_{k}", reset_less=True))
+                m.d.sync += kept[k].eq(read.data)
+            else:
+                blocks = BlockMemory(depth=rows, family=self.config.family)
+                m.submodules[f"read_words_{k}"] = blocks.reader()
+                m.submodules[f"words_{k}"] = blocks.writer()
+                m.d.comb += [
+                    blocks.write_address.eq(row),
+                    blocks.write_data.eq(self.program_data),
+                    blocks.write_enable.eq(writes),
+                    blocks.read_address.eq(place),
+                ]
+                fetched.append(blocks.word)
+                kept.append(blocks.word)
         m.d.sync += self.program_read.eq(Array(kept)[kept_bank])
         return fetched
 
@@ -218,7 +239,7 @@ class Sequencer(wiring.Component):
         groups = INSTRUCTION_WORDS // FETCH_WORDS
         m.d.sync += fetch_address.eq(Cat(count[: groups.bit_length() - 1], self.position))
         for group in range(groups):
-            with m.If(count == group + self.FETCH_LATENCY - groups):
+            with m.If(count == group + self.fetch_latency - groups):
                 for field, register in self._fields(group):
                     word = fetched[field.word % FETCH_WORDS]
                     m.d.sync += register.eq(word[field.low :])
@@ -274,9 +295,7 @@ class Sequencer(wiring.Component):
         i = self.instruction
         array_free, loss_free = Signal(), Signal()
         m.d.comb += [
-            array_free.eq(
-                (pending <= i.wait_array) & (pending != NO_WAIT) & self.array_ready
-            ),
+            array_free.eq((pending <= i.wait_array) & (pending != NO_WAIT) & self.array_ready),
             loss_free.eq(~self.loss_busy | ~i.wait_loss),
         ]
         with m.Case(*ARRAY_OPCODES):

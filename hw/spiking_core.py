@@ -59,7 +59,7 @@ class SpikingCore(wiring.Component):
         for region, memory in self.memories.items():
             m.submodules[region.name.lower()] = memory
         m.submodules.spiking = spiking = SpikingUnit(config=self.config)
-        m.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes)
+        m.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes, far=True)
         wire_spiking(m, self, spiking)
         weight, inputs, target = (self.memories[region] for region in ACCESSES)
         connect(m, spiking.weight_read, weight.read)

@@ -172,6 +172,11 @@ class Statistics(wiring.Component):
         self._swept = Signal(name="swept")
         # What loss commands have added since the engine has last looked.
         self._fresh, self._adding = Signal(name="fresh"), Signal(name="adding")
+        # It is collected a cycle later, from registers on the way from the unit.
+        self._reported = self.done
+        if not self.alone:
+            self._reported = Signal(name="reported")
+            m.d.sync += self._reported.eq(self.done)
         tallies = self._count_cycles(m)
         pending = self._take_reports(m)
         self._walk(m)
@@ -179,7 +184,9 @@ class Statistics(wiring.Component):
         self._add(m, addend)
         m.d.comb += [
             self.adding.eq((self.done | self._fresh) & int(self.alone)),
-            self.counting.eq(self.clearing | self.done | self._fresh | self._adding | pending),
+            self.counting.eq(
+                self.clearing | self.done | self._reported | self._fresh | self._adding | pending
+            ),
         ]
         return m
 
@@ -246,16 +253,20 @@ class Statistics(wiring.Component):
         held = []
         collection = Module()
         active = self.done | self.clear | self._look
-        m.submodules.losses = while_active(collection, active, platform, name="losses")
+        m.submodules.losses = while_active(collection, active, platform, name="losses", after=1)
         for port in ports:
+            reported = Signal.like(port, name=f"reported_{port.name}")
             collected = Signal.like(port, name=f"collected_{port.name}")
             taken = Signal.like(port, name=f"taken_{port.name}")
             kept = Mux(self._look, 0, collected)
-            collection.d.sync += collected.eq(kept + Mux(self.done, port, 0))
+            collection.d.sync += [
+                reported.eq(Mux(self.done, port, 0)),
+                collected.eq(kept + reported),
+            ]
             with collection.If(self._look):
                 collection.d.sync += taken.eq(collected)
             with collection.If(self.clear):
-                collection.d.sync += collected.eq(0)
+                collection.d.sync += [reported.eq(0), collected.eq(0)]
             held.append(taken)
         return tuple(held)
 
@@ -304,7 +315,7 @@ class Statistics(wiring.Component):
             m.d.sync += adding.eq(fresh)
             if not self.alone:
                 m.d.sync += fresh.eq(0)
-        with m.If(self.done):
+        with m.If(self._reported):
             m.d.sync += fresh.eq(1)
         with m.If(self.clear):
             m.d.sync += [
@@ -314,9 +325,7 @@ class Statistics(wiring.Component):
         with m.If(self._swept):
             m.d.sync += self.clearing.eq(0)
 
-    def _choose(
-        self, m: Module, tallies: list[Signal], losses: tuple[Value, ...]
-    ) -> Signal:
+    def _choose(self, m: Module, tallies: list[Signal], losses: tuple[Value, ...]) -> Signal:
         """What to add to the word that is read in this cycle, a cycle later."""
         addend = Signal(WORD_BITS, name="addend", reset_less=True)
         amount, place, slot = self._current.amount, self._place, self._slot

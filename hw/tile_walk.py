@@ -235,7 +235,7 @@ class TileWalk(wiring.Component):
         ]
         tiles_left, starts_column = Signal(), Signal()
         m.d.sync += [tiles_left.eq(more_rows | more_columns), starts_column.eq(~more_rows)]
-        with m.If(more_rows):
+        with m.If(~starts_column):
             m.d.sync += [
                 following.eq(now),
                 following.left.eq(now.left + command.left_inner),

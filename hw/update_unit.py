@@ -23,6 +23,7 @@ from amaranth.utils import bits_for
 
 from hw.activity import while_active
 from hw.config import DeviceConfig
+from hw.fan_out import own_register
 from hw.lfsr import STATE_BITS, LfsrBank, preceding
 from hw.multiplier import Multiplier
 from hw.numbers import GRADIENT_BITS, GRADIENT_GUARD_BITS, UPDATE_FRACTION_BITS, WORD_BITS
@@ -155,7 +156,7 @@ class UpdateUnit(wiring.Component):
         when = self.schedule
         vector = self._enter(m, line)
         outer.submodules.lfsr = lfsr = LfsrBank(
-            lanes=self.config.lanes, leaps=self.config.dropout
+            lanes=self.config.lanes, leaps=self.config.dropout, far=True
         )
         step = self._now(line, vector, when.ADVANCE)
         if self.config.spiking:
@@ -172,7 +173,6 @@ class UpdateUnit(wiring.Component):
             self.lfsr_read_data.eq(lfsr.read_data),
         ]
         self._read(m, line, vector)
-        amount = self._amount(m, line)
 
         momenta, over_momenta, weights, over_weights = [], [], [], []
         for lane in range(self.config.lanes):
@@ -185,7 +185,7 @@ class UpdateUnit(wiring.Component):
             momenta.append(fresh)
             over_momenta.append(over)
             r1 = preceding(random)[WORD_BITS:]
-            exact = self._weight(m, line, lane, r1, (step, shrink), amount)
+            exact = self._weight(m, line, lane, r1, (step, shrink))
             word, over = limited(exact)
             weights.append(word)
             over_weights.append(over)
@@ -284,14 +284,14 @@ class UpdateUnit(wiring.Component):
         m.d.sync += total.eq(kept.at(when.SUM) + beta_v)
         return total[width:].as_signed()
 
-    def _amount(self, m: Module, line: Line) -> tuple[Value, Value]:
-        """By how much to shift at STEP and at SHRINK."""
-        if line.interval == 1:
-            return self.rate_shift, self.decay_shift
+    def _amount(self, m: Module, line: Line, lane: int) -> tuple[Value, Value]:
+        """By how much a lane shifts at STEP and at SHRINK."""
         when = self.schedule
-        amount = Signal(SHIFT_BITS, name="amount", reset_less=True)
+        if line.interval == 1:
+            rate = own_register(m, self.rate_shift, f"rate_shift_{lane}")
+            return rate, own_register(m, self.decay_shift, f"decay_shift_{lane}")
         uses = [(when.STEP - 1, self.rate_shift), (when.SHRINK - 1, self.decay_shift)]
-        m.d.sync += amount.eq(line.choose(uses))
+        amount = own_register(m, line.choose(uses), f"amount_{lane}")
         return amount, amount
 
     def _complement(self, m: Module, name: str, product: Value, amount: Value) -> Value:
@@ -311,10 +311,9 @@ class UpdateUnit(wiring.Component):
         lane: int,
         r1: Value,
         products: tuple[Value, Value],
-        amount: tuple[Value, Value],
     ) -> Value:
         """w' before saturation, at LAST."""
-        when = self.schedule
+        when, amount = self.schedule, self._amount(m, line, lane)
         words = self.weight_read.words[lane]
         weight = Kept(line, words, when.WEIGHT, f"weight_{lane}").at(when.LOAD)
         # The LFSR has stepped by then, once: later than r1, which so needs fewer registers.

@@ -200,7 +200,8 @@ class Bench:
         await self.send(data, end=True)
         assert self.golden.take(data, end=True, registers=sample.registers)
         await self.check_buffers()
-        # What is full has been written.
+        # What is full has been written when the next cycle begins.
+        await self.step()
         self.check_images(f"{sample}, {len(data)} bytes")
 
     def check_images(self, what: str) -> None:
@@ -241,6 +242,7 @@ async def layouts(dut: Any) -> None:
             await bench.step()
             front = int(dut.front.value)
             assert int(bench.dut.full.value) and int(bench.dut.front_samples.value) == samples
+            await bench.step()
             for name, matrix in matrices.items():
                 buffer_tiles = config.input_tiles if name == "input" else config.target_tiles
                 layout = TensorLayout(
@@ -327,6 +329,7 @@ async def a_byte_a_cycle(dut: Any) -> None:
             assert bench.stalls == 0
             bench.golden.take(data, end=True, registers=sample.registers)
         await bench.check_buffers()
+        await bench.step()
         bench.check_images("a stream")
         await bench.release()
         await bench.release()
@@ -361,13 +364,14 @@ async def buffers_by_turns(dut: Any) -> None:
         await bench.send(data[4:], end=True)
         bench.golden.take(data, end=True, registers=sample.registers)
         await bench.check_buffers()
+        await bench.step()
         bench.check_images("a batch during a release")
         await bench.release()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def overflow_is_told(dut: Any) -> None:
-    """Two cycles after the byte that was too many was taken, until the batch ends."""
+    """Three cycles after the byte that was too many was taken, until the batch ends."""
     bench = Bench(dut)
     await bench.start()
     lanes, config = bench.config.lanes, bench.config
@@ -381,9 +385,11 @@ async def overflow_is_told(dut: Any) -> None:
         await bench.set_format(sample)
         await bench.send(bench.data(room), end=False)
         await bench.step()
+        await bench.step()
         assert not int(bench.dut.overflow.value)
         before = bench.written
         await bench.send(b"x", end=False)
+        await bench.step()
         await bench.step()
         assert int(bench.dut.overflow.value)
         await bench.send(b"", end=True)
@@ -391,6 +397,7 @@ async def overflow_is_told(dut: Any) -> None:
         assert int(bench.dut.front_samples.value) == samples
         assert bench.written <= before + 1
         await bench.step(release=1)
+        await bench.step()
         assert not int(bench.dut.overflow.value)
 
 

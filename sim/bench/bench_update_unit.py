@@ -4,7 +4,7 @@ The memories are the stimulus itself: the k-th read must ask for the k-th vector
 its words, in one cycle only; the k-th write must bring what the golden model says.
 
 Parameters: `config` (fields of a DeviceConfig), `read_latency`, `latency`, `momentum_latency`,
-`seed`.
+`lfsr_latency`, `seed`.
 """
 
 from dataclasses import dataclass, field
@@ -73,6 +73,7 @@ class Bench:
         self.read_latency: int = given["read_latency"]
         self.latency: int = given["latency"]
         self.momentum_latency: int = given["momentum_latency"]
+        self.lfsr_latency: int = given["lfsr_latency"]
         self.random = np.random.default_rng(given["seed"])
         self.lanes = self.config.lanes
         self.state = self.seeds()
@@ -265,8 +266,8 @@ class Bench:
         """Read all halves, one address a cycle."""
         expected = [int(x) for state in self.state for x in (state & 0xFFFF, state >> 16)]
         seen = []
-        for address in range(2 * self.lanes + 1):
-            if address:
+        for address in range(2 * self.lanes + self.lfsr_latency):
+            if address >= self.lfsr_latency:
                 seen.append(int(self.dut.lfsr_read_data.value))
             self.dut.lfsr_address.value = address % (2 * self.lanes)
             await cycle(self.dut)

@@ -106,7 +106,7 @@ def test_nextpnr_leaves_blocks_at_their_sites(
     design = flow.elaborate("ulx3s_85f", tmp_path)
     flow.synthesize(design)
     placed = flow.place(design, 1)
-    there = sites(design.folder / "sites" / SITES)
+    there = sites(design.folder / SITES)
     assert {kind: len(set(names)) for kind, names in there.items()} == design.tools.blocks
     cells = json.loads((placed / NETLIST).read_text())["modules"]["top"]["cells"].values()
     fixed = [cell["attributes"]["BEL"] for cell in cells if cell["type"] in there]

@@ -34,7 +34,7 @@ def costs(unit: LossUnit) -> dict[int, dict[str, int]]:
     """Cycles of a class, of a batch tile and of a command, as LossUnit's docstring has them."""
     samples = unit.config.batch_lanes
     end = unit.read_latency + 10 + max(unit.write_latency, 2)
-    cross_entropy = {"class": 3, "tile": samples + 19, "command": end}
+    cross_entropy = {"class": 3, "tile": samples + 20, "command": end}
     squared = {"class": 2, "tile": max(samples - 1, 6), "command": end}
     return {Loss.CROSS_ENTROPY: cross_entropy, Loss.MEAN_SQUARED_ERROR: squared}
 

@@ -23,7 +23,10 @@ BUILDS = {
         ".*",
     ),
     # What depends on the length of the program memory and on the widths of fields.
-    "ecp5-8x8": (configuration("ecp5-8x8"), "program_memory|rounds|batch_sizes|ends_of|random"),
+    "ecp5-8x8": (
+        configuration("ecp5-8x8").with_family("behavioural"),
+        "program_memory|rounds|batch_sizes|ends_of|random",
+    ),
 }
 """A configuration, and which tests run on it."""
 
@@ -33,12 +36,13 @@ BUILDS = {
 def test_equals_model(build: str) -> None:
     config, tests = BUILDS[build]
     print(f"seed {SEED}")
+    unit = Sequencer(config=config)
     run_bench(
-        Sequencer(config=config),
+        unit,
         bench="sim.bench.bench_sequencer",
         parameters={
             "config": asdict(config),
-            "fetch_latency": Sequencer.FETCH_LATENCY,
+            "fetch_latency": unit.fetch_latency,
             "read_latency": Sequencer.READ_LATENCY,
             "seed": SEED,
         },

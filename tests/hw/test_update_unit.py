@@ -48,6 +48,7 @@ def test_equals_golden(build: str) -> None:
             "read_latency": read_latency,
             "latency": unit.LATENCY,
             "momentum_latency": unit.MOMENTUM_LATENCY,
+            "lfsr_latency": LfsrBank.FAR_READ_LATENCY,
             "seed": SEED,
         },
         seed=SEED,
