@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.activity import while_active
 from hw.config import DeviceConfig, region_words
+from hw.fan_out import own_register
 from hw.instruction import used_bits
 from hw.isa import COUNTER_WORDS, COUNTERS, SATURATION_COUNTERS
 from hw.numbers import WORD_BITS
@@ -362,12 +363,7 @@ class Statistics(wiring.Component):
         if not self.alone and self.config.family != "ice40":
             # A block takes half a cycle of a fast part to show a word; an iCE40 has nothing else.
             attributes["ram_style"] = "distributed"
-        m.submodules.memory = counters = memory.Memory(
-            shape=WORD_BITS, depth=COUNTER_WORDS, init=CHOICES, attrs=attributes
-        )
-        write, read = counters.write_port(), counters.read_port(domain="comb")
         read_data = Signal(WORD_BITS, reset_less=True)
-        m.d.sync += read_data.eq(read.data)
         # Where nothing is in a hurry, a few bits of the addresses tell enough: the host moves on.
         compared = 3 if self.alone else 8
         own, total = Signal(8, name="own"), Signal(WORD_BITS + 1, name="total")
@@ -376,13 +372,32 @@ class Statistics(wiring.Component):
         counter = Mux(self._reporting, saturation, Cat(self._place, self._slot))
         m.d.comb += [
             own.eq(Mux(self.clearing, self._sweep, counter)),
-            read.addr.eq(Mux(self._read, self._address, counter)),
             total.eq(read_data + addend + self._carry),
             self._over.eq(total[WORD_BITS]),
-            write.addr.eq(own),
-            write.en.eq(self._written | (self.clearing & self._sweep[2:].any())),
-            write.data.eq(Mux(self.clearing, 0, total[:WORD_BITS])),
         ]
+        # In cells a memory is ten blocks for every four bits: these have the host's port each.
+        width = WORD_BITS if self.alone else 4
+        for low in range(0, WORD_BITS, width):
+            bits = slice(low, low + width)
+            counters = memory.Memory(
+                shape=width,
+                depth=COUNTER_WORDS,
+                init=[word >> low & (1 << width) - 1 for word in CHOICES],
+                attrs=attributes,
+            )
+            m.submodules[f"memory_{low}"] = counters
+            write, read = counters.write_port(), counters.read_port(domain="comb")
+            reading, address = self._read, self._address
+            if not self.alone:
+                reading = own_register(m, self.read, f"reading_{low}")
+                address = own_register(m, self.address, f"reading_address_{low}")
+            m.d.comb += [
+                read.addr.eq(Mux(reading, address, counter)),
+                write.addr.eq(own),
+                write.en.eq(self._written | (self.clearing & self._sweep[2:].any())),
+                write.data.eq(Mux(self.clearing, 0, total[bits])),
+            ]
+            m.d.sync += read_data[bits].eq(read.data)
         same = own[:compared] == self.address[:compared]
         m.d.sync += self._clash.eq(self._go & self.read & same)
         position = Signal(name="from_position")
