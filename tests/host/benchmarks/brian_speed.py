@@ -15,29 +15,29 @@ import brian2 as b2
 import numpy as np
 from sklearn.datasets import load_digits
 
-STEPS, NEURONS, STRENGTH = 100, 100, 0.25
-"""Steps of a sample, neurons, and the norm of a neuron's weights."""
+from tests.host.benchmarks.literal_network import (
+    DEPRESSION,
+    INCREMENT,
+    NEURONS,
+    POTENTIATION,
+    STEPS,
+    STRENGTH,
+    TAU,
+    TAU_THRESHOLD,
+    THRESHOLD,
+    speed,
+    spikes,
+)
 
-NEURON = """
-dv/dt = -v / (20*ms) : 1
-dtheta/dt = -theta / (3e6*ms) : 1
+NEURON = f"""
+dv/dt = -v / ({TAU}*ms) : 1
+dtheta/dt = -theta / ({TAU_THRESHOLD}*ms) : 1
 """
-SYNAPSE = """
+SYNAPSE = f"""
 w : 1
-dx/dt = -x / (20*ms) : 1 (event-driven)
-dy/dt = -y / (20*ms) : 1 (event-driven)
+dx/dt = -x / ({TAU}*ms) : 1 (event-driven)
+dy/dt = -y / ({TAU}*ms) : 1 (event-driven)
 """
-
-
-def spikes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Input and step of each spike, sample after sample: every 10 / x steps for a pixel x."""
-    counts = np.floor(images * STEPS / 10).astype(int)
-    sample, pixel = np.nonzero(counts)
-    repeats = counts[sample, pixel]
-    number = np.concatenate([np.arange(1, n + 1) for n in repeats])
-    sample, pixel = np.repeat(sample, repeats), np.repeat(pixel, repeats)
-    within = np.minimum(np.ceil(number * 10 / images[sample, pixel]), STEPS - 1)
-    return pixel, sample * STEPS + within.astype(int)
 
 
 def network(images: np.ndarray) -> b2.Network:
@@ -48,8 +48,8 @@ def network(images: np.ndarray) -> b2.Network:
     neurons = b2.NeuronGroup(
         NEURONS,
         NEURON,
-        threshold="v > 0.45 + theta",
-        reset="v = 0; theta += 0.00366",
+        threshold=f"v > {THRESHOLD} + theta",
+        reset=f"v = 0; theta += {INCREMENT}",
         method="exact",
     )
     neurons.run_regularly("v = 0", dt=STEPS * b2.ms)
@@ -57,8 +57,8 @@ def network(images: np.ndarray) -> b2.Network:
         inputs,
         neurons,
         SYNAPSE,
-        on_pre="v_post += w; x += 1; w = clip(w - 0.01*0.105*y, 0, 1)",
-        on_post="y += 1; w = clip(w + 0.01*0.1*x, 0, 1)",
+        on_pre=f"v_post += w; x += 1; w = clip(w - {DEPRESSION}*y, 0, 1)",
+        on_post=f"y += 1; w = clip(w + {POTENTIATION}*x, 0, 1)",
     )
     plastic.connect()
     plastic.w = "0.3 * rand() / 8"
@@ -86,8 +86,7 @@ def main() -> None:
     net.run(STEPS * b2.ms)
     started = time.process_time()
     net.run(options.samples * STEPS * b2.ms)
-    seconds = time.process_time() - started
-    print(f"{options.target}: {options.samples / seconds:.1f} samples/s over {options.samples}")
+    print(speed(options.target, options.samples, time.process_time() - started))
 
 
 if __name__ == "__main__":
