@@ -39,26 +39,46 @@ def plain(axes: Any) -> None:
 
 def stdp_window_picture(
     path: Path,
-    differences: NDArray[np.integer],
+    differences: NDArray[np.floating],
     measured: NDArray[np.integer],
-    formula: NDArray[np.floating],
+    exact: NDArray[np.floating],
+    bounds: NDArray[np.floating],
     *,
+    curves: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
     title: str,
 ) -> Path:
-    """Weight changes in LSB over t_post - t_pre in ms: measured, and by the formula."""
-    figure = new_figure(6.4, 4.0)
-    axes = figure.add_subplot()
-    axes.axhline(0, color=GREY, linewidth=0.6)
-    axes.axvline(0, color=GREY, linewidth=0.6)
-    for side in (differences < 0, differences > 0):
-        axes.plot(differences[side], formula[side], color=ORANGE, linewidth=1.2)
-    axes.plot([], [], color=ORANGE, label="exponentials")
-    axes.plot(differences, measured, ".", color=BLUE, markersize=3.5, label="measured")
-    axes.set_xlabel("$t_{post} - t_{pre}$, ms")
-    axes.set_ylabel("change of the weight, LSB")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False)
-    plain(axes)
+    """Weight changes over t_post - t_pre in ms, and below what they deviate, all in LSB.
+
+    Parameters
+    ----------
+    differences, measured, exact: of the pairs
+    bounds: what the deviations may be, drawn as a band
+    curves: pieces of the exact curve, as differences and changes
+    """
+    figure = new_figure(6.4, 5.2)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.0, 1.2])
+    for axes in (top, bottom):
+        axes.axhline(0, color=GREY, linewidth=0.6)
+        axes.axvline(0, color=GREY, linewidth=0.6)
+        plain(axes)
+    for label, (times, changes) in zip(("exact", None), curves, strict=False):
+        top.plot(times, changes, color=ORANGE, linewidth=1.2, label=label)
+    # Spikes that coincide are on neither piece.
+    both = differences == 0
+    top.plot(differences[both], exact[both], "_", color=ORANGE, markersize=8)
+    marks = {"color": BLUE, "linestyle": "none", "marker": ".", "markersize": 3.5}
+    top.plot(differences, measured, **marks, label="measured")
+    top.set_ylabel("change of the weight, LSB")
+    top.set_title(title, fontsize=10)
+    top.legend(frameon=False)
+    band = {"color": ORANGE, "alpha": 0.25, "linewidth": 0, "step": "mid"}
+    bottom.fill_between(differences, -bounds, bounds, **band, label="bound of the formats")
+    bottom.plot(differences, measured - exact, **marks)
+    bottom.set_ylabel("deviation, LSB")
+    bottom.set_xlabel("$t_{post} - t_{pre}$, ms")
+    bottom.set_xlim(1.02 * differences[0], 1.02 * differences[-1])
+    bottom.legend(frameon=False, loc="lower right", fontsize=8)
+    figure.align_ylabels()
     return save(figure, path)
 
 

@@ -95,7 +95,9 @@ def _small(word: str) -> str:
     tables = tomllib.loads((ROOT / word).read_text(encoding="utf-8"))
     if "space" in tables:
         return "search.toml"
-    return "spiking.toml" if "spiking" in tables else "small.toml"
+    if "spiking" not in tables:
+        return "small.toml"
+    return "pairs.toml" if tables["spiking"]["rule"] == "stdp" else "spiking.toml"
 
 
 def understood(command: Shown) -> None:

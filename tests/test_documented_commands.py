@@ -20,6 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 import host.commands.cli
+import host.commands.stdp_window_command
 from host.commands.cli import app
 from host.devices.device import open_device
 from tests.documented_commands import OWN, PAGES, ROOT, Shown, filled, is_command, shown, understood
@@ -33,6 +34,7 @@ DONE = {
     "report": "report in run/report.html",
     "compare": "identical: ",
     "lr-find": "picture in ",
+    "stdp-window": "all 201 points lie within their bounds",
     "devices": "no serial ports",
     "--verify": "identical in all",
     "--report": "report in ",
@@ -64,6 +66,17 @@ batch_size = 8
 epochs = 1
 """
 """A run that boards have room for too."""
+
+PAIRS = """
+[data]
+name = "generated"
+[spiking]
+rule = "stdp"
+[spiking.neurons]
+count = 4
+threshold = 0.5
+"""
+"""Neurons that learn by pairs of spikes."""
 
 SEARCH = 'run = "small.toml"\ntrials = 2\n[space]\n"training.learning_rate" = [0.02, 0.03]\n'
 
@@ -155,6 +168,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documented")
     (folder / "small.toml").write_text(SMALL)
     (folder / "spiking.toml").write_text(SPIKING)
+    (folder / "pairs.toml").write_text(PAIRS)
     (folder / "search.toml").write_text(SEARCH)
     train = ["train", folder / "small.toml", "--device", "golden", "--out", folder / "run"]
     result = CliRunner().invoke(app, list(map(str, train)))
@@ -188,7 +202,8 @@ def test_does_what_it_says_on_golden(there, monkeypatch, command):
         assert spec.partition(":")[0] in ("golden", "sim", "netlist", "serial")
         return open_device("golden", config)
 
-    monkeypatch.setattr(host.commands.cli, "open_device", golden)
+    for module in (host.commands.cli, host.commands.stdp_window_command):
+        monkeypatch.setattr(module, "open_device", golden)
     carry_out(command)
 
 

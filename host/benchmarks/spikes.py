@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from host.devices.device import Device
-from host.spiking.curves import decay_word
+from host.spiking import constants
 from host.statistics import Counts
 from hw.isa import Instruction, Opcode, Region
 from hw.layout import tiles
@@ -64,7 +64,7 @@ class SpikingBench:
         state = np.zeros(rows * lanes, np.int16)
         neuron, synapse = state[: PARAMETER_WORDS], state[self.block * lanes :][:PARAMETER_WORDS]
         neuron[NeuronParameter.THRESHOLD] = 32767
-        neuron[NeuronParameter.LEAK] = decay_word(20, 1)
+        neuron[NeuronParameter.LEAK] = constants.decay("leak", 20, 1)
         synapse[SynapseParameter.COEFFICIENT] = 100
         synapse[SynapseParameter.UPPER] = 4096
         synapse[SynapseParameter.NORM] = 20000

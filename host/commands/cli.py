@@ -15,7 +15,12 @@ import typer
 from numpy.typing import NDArray
 from rich.text import Text
 
-from host.commands import board_commands, rate_range_command, run_commands
+from host.commands import (
+    board_commands,
+    rate_range_command,
+    run_commands,
+    stdp_window_command,
+)
 from host.commands.display import TrainingDisplay, opening, summary
 from host.commands.terminal import DIFFERENT, INTERRUPTED, errors, explained, out
 from host.devices.device import Device, DeviceError, open_device
@@ -40,6 +45,7 @@ app = typer.Typer(
 app.add_typer(board_commands.app)
 app.add_typer(run_commands.app)
 app.add_typer(rate_range_command.app)
+app.add_typer(stdp_window_command.app)
 
 Config = Annotated[Path, typer.Argument(help="A TOML file, such as examples/digits.toml")]
 Seed = Annotated[int | None, typer.Option(help="Instead of the file's seeds")]

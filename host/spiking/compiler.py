@@ -108,12 +108,7 @@ def compile_spiking(network: SpikingNetwork, config: DeviceConfig) -> CompiledSp
     Raises CompileError where the network does not fit the device, naming what it needs, what there
     is, and a way out.
     """
-    if not config.spiking:
-        others = [name for name, there in CONFIGURATIONS.items() if there.spiking]
-        raise CompileError(
-            f"network needs spiking neurons, which {config.name} leaves out: take one of the "
-            f"configurations {', '.join(others)}"
-        )
+    check_spiking(config, "network")
     circuit = build_circuit(network, config)
     instructions: list[Instruction] = []
     entries = {}
@@ -133,3 +128,13 @@ def compile_spiking(network: SpikingNetwork, config: DeviceConfig) -> CompiledSp
         instructions=tuple(instructions),
         entries=entries,
     )
+
+
+def check_spiking(config: DeviceConfig, what: str) -> None:
+    """Raise CompileError where a device has no spiking half, which `what` needs."""
+    if not config.spiking:
+        others = [name for name, there in CONFIGURATIONS.items() if there.spiking]
+        raise CompileError(
+            f"{what} needs spiking neurons, which {config.name} leaves out: take one of the "
+            f"configurations {', '.join(others)}"
+        )

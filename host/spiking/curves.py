@@ -1,14 +1,14 @@
 """The STDP window, measured: by how much a weight changes for a pair of spikes, on any device.
 
-    time step     0 ............. 100 ............. 200
-    post                           |
-    pre j             |                                     t_pre = 100 - difference
+    post                     |              the same of all lanes
+    presynaptic j      |                    a difference before it, or after
 
 Spikes come from the host, as samples of 0 and 1, for presynaptic and postsynaptic neurons alike: so
 the curve shows the plasticity unit and the traces alone.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 
 from host.compiler import write_registers
 from host.devices.device import Device
-from hw.isa import Control, Instruction, Opcode, Region, Register
+from host.memory_map import CompileError
+from host.spiking.compiler import check_spiking
+from host.spiking.spike_pair import SpikePair
+from host.trainer import make_ready
+from hw.config import DeviceConfig, tile_rows
+from hw.isa import Instruction, Opcode, Region, Register
 from hw.layout import TensorLayout, tiles
-from hw.numbers import UPDATE_FRACTION_BITS
 from hw.spiking import (
     PARAMETER_WORDS,
     POPULATION_ROWS,
@@ -31,171 +35,197 @@ from hw.spiking import (
     Variable,
 )
 
-TRACE_ONE = 8192
-"""What a spike adds to a trace; so many fraction bits that decays lose little by flooring."""
+STRIDE = 2
+"""Tiles of INPUT across: the presynaptic neurons', and the postsynaptic one's."""
+
+REACH = 100.0
+"""Ms to either side that a window shows."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairRule:
-    """Pair-based STDP with traces: a spike pair changes a weight by
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """What was measured, by t_post - t_pre in ms; all changes are in LSB.
 
-        learning_rate a_plus exp(-difference / tau_pre)       where post follows pre
-        -learning_rate a_minus exp(difference / tau_post)     where pre follows post
-
-    Times in ms; `fraction` is the binary point of the weights, `dt` the time step.
+    Attributes
+    ----------
+    differences: in ms, rising
+    measured: changes on the device
+    exact: those of the rule
+    bounds: by how much the formats let a device miss them
     """
 
-    learning_rate: float = 0.01
-    tau_pre: float = 20.0
-    tau_post: float = 20.0
-    a_plus: float = 0.1
-    a_minus: float = 0.105
-    dt: float = 1.0
-    fraction: int = 14
+    differences: NDArray[np.float64]
+    measured: NDArray[np.int64]
+    exact: NDArray[np.float64]
+    bounds: NDArray[np.float64]
 
-    def change(self, difference: float) -> float:
-        """The change for a pair, t_post - t_pre = difference, in units of the weight; both parts
-        where the spikes coincide."""
-        change = 0.0
-        if difference >= 0:
-            change += self.a_plus * math.exp(-difference / self.tau_pre)
-        if difference <= 0:
-            change -= self.a_minus * math.exp(difference / self.tau_post)
-        return self.learning_rate * change
+    @property
+    def deviations(self) -> NDArray[np.float64]:
+        """Measured less exact."""
+        return self.measured - self.exact
 
-    def coefficient(self, amplitude: float) -> int:
-        """The word by which PLASTICITY multiplies a trace: amplitude in LSB, 16 fraction bits."""
-        lsb = self.learning_rate * amplitude * 2.0**self.fraction
-        word = round(lsb * 2.0**UPDATE_FRACTION_BITS / TRACE_ONE)
-        if not 1 <= word <= 32767:
-            least, most = (limit * TRACE_ONE * 2.0**-self.fraction for limit in (2**-16, 0.5))
+    @property
+    def worst(self) -> int:
+        """The index of the largest deviation."""
+        return int(np.abs(self.deviations).argmax())
+
+    @property
+    def outside(self) -> int:
+        """How many deviations are larger than their bounds."""
+        return int((np.abs(self.deviations) > self.bounds).sum())
+
+
+class WindowTest:
+    """Measures a window, a pair of spikes a lane at a time.
+
+    Parameters
+    ----------
+    pair: the rule, as words of the device
+    config: the device's
+    reach: how many ms to either side
+
+    Raises ValueError where the device has no spiking half, or no room for so many time steps.
+    """
+
+    def __init__(self, pair: SpikePair, config: DeviceConfig, *, reach: float = REACH):
+        check_spiking(config, "an STDP window")
+        if not pair.dt <= reach < math.inf:
             raise ValueError(
-                f"learning_rate times amplitude must be from {least:g} to {most:g}, "
-                f"not {self.learning_rate * amplitude:g}"
+                f"reach must be at least a time step, {pair.dt:g} ms, and finite, not {reach:g}"
             )
-        return word
+        # A quotient of decimals may fall short of the whole number that is meant.
+        steps = math.floor(reach / pair.dt + 1e-9)
+        room = config.input_tiles // STRIDE * tile_rows(config, Region.INPUT)
+        if steps >= room:
+            raise CompileError(
+                f"reach must be below {room * pair.dt:g} ms on {config.name}, which has room for "
+                f"{room} time steps of {pair.dt:g} ms, not {reach:g}: measure less, or take a "
+                "device with more memory"
+            )
+        self._pair, self._lanes = pair, config.lanes
+        self._differences = np.arange(-steps, steps + 1)
+        self._steps = max(map(_span, self._groups()))
 
-    def bound(self, difference: float) -> float:
-        """By how many LSB a device may miss `change`: 1 of stochastic rounding, what flooring
-        takes off a trace in all steps, and what rounding does to decay and coefficient."""
-        total = 1.0
-        for amplitude, tau, applies in (
-            (self.a_plus, self.tau_pre, difference >= 0),
-            (self.a_minus, self.tau_post, difference <= 0),
-        ):
-            if applies:
-                keep = math.exp(-self.dt / tau)
-                steps = abs(difference) / self.dt
-                peak = self.learning_rate * amplitude * 2.0**self.fraction
-                floors = peak / TRACE_ONE / (1 - keep)
-                decays = peak * keep**steps * ((1 + 2.0**-16 / keep) ** steps - 1)
-                rounding = peak * keep**steps * 0.5 / self.coefficient(amplitude)
-                total += floors + decays + rounding
-        return total
+    def run(
+        self, device: Device, *, seed: int = 0, measured: Callable[[int, int], None] | None = None
+    ) -> Window:
+        """Measure on a device; `measured` is told after how many pairs, of how many."""
+        make_ready(device, seed)
+        self._load(device)
+        changes: list[int] = []
+        for group in self._groups():
+            changes += self._changes(device, group)
+            if measured is not None:
+                measured(len(changes), len(self._differences))
+        times = self._differences.astype(np.float64) * self._pair.dt
+        should = [self._pair.change(time) for time in times.tolist()]
+        return Window(
+            differences=times,
+            measured=np.array(changes),
+            exact=np.array([change.exact for change in should]),
+            bounds=np.array([change.bound for change in should]),
+        )
 
+    def _groups(self) -> list[NDArray[np.int64]]:
+        """The differences, as many at a time as there are lanes."""
+        return np.split(self._differences, range(self._lanes, len(self._differences), self._lanes))
 
-def decay_word(tau: float, dt: float) -> int:
-    """The word for a decay by exp(-dt / tau) in a step."""
-    return -round(32768 * (1 - math.exp(-dt / tau)))
-
-
-def stdp_window(
-    device: Device, rule: PairRule, differences: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The change of a weight of 1/2, in LSB, for every difference t_post - t_pre in steps."""
-    lanes = device.config.lanes
-    reach = int(np.abs(differences).max())
-    changes = np.zeros(len(differences), np.int64)
-    _load(device, rule, 2 * reach + 1)
-    for first in range(0, len(differences), lanes):
-        group = differences[first : first + lanes]
-        changes[first : first + len(group)] = _pairs(device, rule, group, reach)
-    return changes
-
-
-def _load(device: Device, rule: PairRule, steps: int) -> None:
-    """The program and its parameters: two populations of inputs, one of them postsynaptic."""
-    lanes = device.config.lanes
-    block = tiles(PARAMETER_WORDS, lanes)
-    pre, post = 4 * block, 4 * block + POPULATION_ROWS
-    lists = (0, 1 + lanes)
-    encode: dict[str, Any] = {
-        "opcode": Opcode.ENCODE,
-        "activation": Encoding.LEVEL,
-        "flags": EncodeFlag.EACH_STEP,
-        "left_inner": 2,
-    }
-    change: dict[str, Any] = {"opcode": Opcode.PLASTICITY, "leak_shift": 3, "left_inner": 1}
-    shape: dict[str, Any] = {"rows": 1, "columns": lanes}
-    program = [
-        Instruction(opcode=Opcode.ACQUIRE, columns=steps),
-        Instruction(**encode, rows=lanes, right_depth=0, dest_base=pre, gate=lists[0]),
-        Instruction(
-            **encode, rows=1, left_base=1, right_depth=block, dest_base=post, gate=lists[1]
-        ),
-        Instruction(
-            **change,
-            **shape,
-            right_base=post + Variable.TRACE,
-            right_depth=2 * block,
-            gate=lists[0],
-        ),
-        Instruction(
-            **change,
-            **shape,
-            flags=PlasticityFlag.BY_ROW,
-            right_base=pre + Variable.TRACE,
-            right_depth=3 * block,
-            gate=lists[1],
-        ),
-        Instruction(opcode=Opcode.REPEAT, rows=1, columns=steps),
-        Instruction(opcode=Opcode.RELEASE),
-        Instruction(opcode=Opcode.END),
-    ]
-    words = np.array([i.encode() for i in program], np.uint16)
-    parameters = np.zeros((4, block * lanes), np.int16)
-    for row, tau in zip(parameters, (rule.tau_pre, rule.tau_post), strict=False):
-        row[EncoderParameter.TRACE_DECAY] = decay_word(tau, rule.dt)
-        row[EncoderParameter.TRACE_INCREMENT] = TRACE_ONE
-    for row, coefficient in zip(
-        parameters[2:],
-        (-rule.coefficient(rule.a_minus), rule.coefficient(rule.a_plus)),
-        strict=True,
-    ):
-        row[SynapseParameter.COEFFICIENT] = coefficient
-        row[SynapseParameter.UPPER] = 1 << rule.fraction
-    write_registers(device, {Register.CONTROL: Control.STOP})
-    device.write(Region.PROGRAM, 0, words.reshape(-1))
-    device.write(Region.STATE, 0, parameters.reshape(-1))
-    write_registers(
-        device,
-        {
-            Register.FEATURES: lanes + 1,
+    def _load(self, device: Device) -> None:
+        """The program and its parameters: two populations of inputs, one of them postsynaptic."""
+        words = np.array([i.encode() for i in self._program()], np.uint16)
+        device.write(Region.PROGRAM, 0, words.reshape(-1))
+        device.write(Region.STATE, 0, self._parameters().reshape(-1))
+        registers = {
+            Register.FEATURES: self._lanes + 1,
             Register.TARGETS: 0,
             Register.SAMPLE_FORMAT: 0,
-            Register.INPUT_STRIDE: 2,
-        },
-    )
+            Register.INPUT_STRIDE: STRIDE,
+        }
+        write_registers(device, registers)
+
+    @property
+    def _block(self) -> int:
+        """Rows of STATE of a block of parameters, of which there are four before the neurons."""
+        return tiles(PARAMETER_WORDS, self._lanes)
+
+    def _program(self) -> list[Instruction]:
+        lanes, block, soft = self._lanes, self._block, self._pair.soft
+        pre, post = 4 * block, 4 * block + POPULATION_ROWS
+        inputs, outputs = 0, 1 + lanes
+        encode: dict[str, Any] = {
+            "opcode": Opcode.ENCODE,
+            "activation": Encoding.LEVEL,
+            "flags": EncodeFlag.EACH_STEP,
+            "left_inner": STRIDE,
+        }
+        change: dict[str, Any] = {
+            "opcode": Opcode.PLASTICITY,
+            "leak_shift": 3,
+            "left_inner": 1,
+            "rows": 1,
+            "columns": lanes,
+        }
+        down = PlasticityFlag.TO_LOWER if soft else PlasticityFlag(0)
+        up = PlasticityFlag.BY_ROW | (PlasticityFlag.TO_UPPER if soft else PlasticityFlag(0))
+        return [
+            Instruction(opcode=Opcode.ACQUIRE, columns=self._steps),
+            Instruction(**encode, rows=lanes, right_depth=0, dest_base=pre, gate=inputs),
+            Instruction(
+                **encode, rows=1, left_base=1, right_depth=block, dest_base=post, gate=outputs
+            ),
+            Instruction(
+                **change,
+                flags=down,
+                right_base=post + Variable.TRACE,
+                right_depth=2 * block,
+                gate=inputs,
+            ),
+            Instruction(
+                **change,
+                flags=up,
+                right_base=pre + Variable.TRACE,
+                right_depth=3 * block,
+                gate=outputs,
+            ),
+            Instruction(opcode=Opcode.REPEAT, rows=1, columns=self._steps),
+            Instruction(opcode=Opcode.RELEASE),
+            Instruction(opcode=Opcode.END),
+        ]
+
+    def _parameters(self) -> NDArray[np.int16]:
+        """Blocks of both encodings, of depression and of potentiation."""
+        pair = self._pair
+        up, down = pair.potentiation, pair.depression
+        rows = np.zeros((4, self._block * self._lanes), np.int16)
+        for row, half in zip(rows[:2], (up, down), strict=True):
+            row[EncoderParameter.TRACE_DECAY] = half.decay
+            row[EncoderParameter.TRACE_INCREMENT] = pair.one
+        for row, half in zip(rows[2:], (down, up), strict=True):
+            row[SynapseParameter.COEFFICIENT] = half.sign * half.coefficient
+            row[SynapseParameter.LOWER], row[SynapseParameter.UPPER] = pair.limits
+        return rows
+
+    def _changes(self, device: Device, group: NDArray[np.int64]) -> list[int]:
+        """By how much a weight changes, for as many differences as there are lanes at most."""
+        lanes, start = self._lanes, self._pair.start
+        spikes = np.zeros((self._steps, lanes + 1), np.uint8)
+        post = max(0, int(group.max()))
+        spikes[post - group, np.arange(len(group))] = 1
+        spikes[post, lanes] = 1
+        neurons = np.zeros(2 * POPULATION_ROWS * lanes, np.int16)
+        device.write(Region.STATE, 4 * self._block * lanes, neurons)
+        device.write(Region.WEIGHT, 0, np.full(lanes * lanes, start, np.int16))
+        device.run(0)
+        device.stream(spikes.tobytes())
+        device.wait()
+        layout = TensorLayout(
+            base=0, rows=1, columns=len(group), tile_rows=lanes, lanes=lanes, stride=1
+        )
+        image = device.read(Region.WEIGHT, 0, lanes * lanes).view(np.int16)
+        changes: list[int] = (layout.gather(image)[0].astype(np.int64) - start).tolist()
+        return changes
 
 
-def _pairs(
-    device: Device, rule: PairRule, differences: NDArray[np.int64], reach: int
-) -> NDArray[np.int64]:
-    """As `stdp_window`, for as many differences as there are lanes."""
-    lanes = device.config.lanes
-    block = tiles(PARAMETER_WORDS, lanes)
-    half = 1 << (rule.fraction - 1)
-    spikes = np.zeros((2 * reach + 1, lanes + 1), np.uint8)
-    spikes[reach - differences, np.arange(len(differences))] = 1
-    spikes[reach, lanes] = 1
-    populations = np.zeros(2 * POPULATION_ROWS * lanes, np.int16)
-    device.write(Region.STATE, 4 * block * lanes, populations)
-    device.write(Region.WEIGHT, 0, np.full(lanes * lanes, half, np.int16))
-    device.run(0)
-    device.stream(spikes.tobytes())
-    device.wait()
-    layout = TensorLayout(
-        base=0, rows=1, columns=len(differences), tile_rows=lanes, lanes=lanes, stride=1
-    )
-    image = device.read(Region.WEIGHT, 0, lanes * lanes).view(np.int16)
-    return layout.gather(image)[0].astype(np.int64) - half
+def _span(group: NDArray[np.int64]) -> int:
+    """Time steps from the first spike of a group's pairs to the last."""
+    return max(0, int(group.max())) - min(0, int(group.min())) + 1

@@ -20,6 +20,9 @@ from host.training.stopping import EarlyStopping
 from host.training.tables import SCHEDULES, VALIDATION, ScheduleTable, StoppingTable
 from hw.numbers import Format
 
+CONFIGURATION = "ecp5-8-spiking"
+"""Of a device, where nothing names one."""
+
 
 class SpikingTable(Table):
     """[spiking]."""
@@ -101,7 +104,7 @@ class SpikingRunConfig(RunTables):
     spiking: SpikingTable
     formats: SpikingFormatsTable = SpikingFormatsTable()
     training: SpikingTrainingTable = SpikingTrainingTable()
-    device: DeviceTable = DeviceTable(configuration="ecp5-8-spiking")
+    device: DeviceTable = DeviceTable(configuration=CONFIGURATION)
 
     def built(self) -> Iterable[tuple[str, Callable[[], object]]]:
         """See `RunTables.built`."""

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from host.compiler import write_registers
 from host.devices.device import Device, open_device
-from host.spiking.curves import PairRule, stdp_window
+from host.spiking.curves import Window, WindowTest
+from host.spiking.network import Formats
+from host.spiking.rules import PairSTDP
+from host.spiking.spike_pair import SpikePair
 from hw.configurations import CONFIGURATIONS
 from hw.isa import Instruction, Opcode, Region, Register
 from hw.layout import TensorLayout, tiles
+from hw.numbers import Format
 from hw.spiking import (
     PARAMETER_WORDS,
     POPULATION_ROWS,
@@ -40,17 +44,21 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
         yield opened
 
 
-def brian_window(rule: PairRule) -> NDArray[np.float64]:
+def brian_window(pair: SpikePair) -> NDArray[np.float64]:
     """The changes of 201 synapses between pairs that spike once each, simulated by Brian2."""
     import brian2
     from brian2 import Network, SpikeGeneratorGroup, Synapses, ms
 
     brian2.prefs.codegen.target = "numpy"
-    brian2.defaultclock.dt = rule.dt * ms
+    brian2.defaultclock.dt = pair.dt * ms
+    rule, start = pair.rule, pair.start * pair.formats.weight.lsb
+    lower, upper = "1", "1"
+    if pair.soft:
+        lower, upper = f"(w - {rule.w_min})", f"({rule.w_max} - w)"
     count, at = len(DIFFERENCES), int(np.abs(DIFFERENCES).max()) + 1
     pairs = np.arange(count)
-    pre = SpikeGeneratorGroup(count, pairs, (at - DIFFERENCES) * rule.dt * ms)
-    post = SpikeGeneratorGroup(count, pairs, np.full(count, at) * rule.dt * ms)
+    pre = SpikeGeneratorGroup(count, pairs, (at - DIFFERENCES) * pair.dt * ms)
+    post = SpikeGeneratorGroup(count, pairs, np.full(count, at) * pair.dt * ms)
     synapses = Synapses(
         pre,
         post,
@@ -60,35 +68,60 @@ def brian_window(rule: PairRule) -> NDArray[np.float64]:
         # Both traces first, as on the device: at a difference of 0 both parts apply.
         on_pre={
             "pre_trace": "x += 1",
-            "pre_change": f"w -= {rule.learning_rate * rule.a_minus} * y",
+            "pre_change": f"w -= {rule.learning_rate * rule.a_minus} * y * {lower}",
         },
         on_post={
             "post_trace": "y += 1",
-            "post_change": f"w += {rule.learning_rate * rule.a_plus} * x",
+            "post_change": f"w += {rule.learning_rate * rule.a_plus} * x * {upper}",
         },
     )
     synapses.connect(j="i")
-    synapses.w = 0.5
+    synapses.w = start
     synapses.pre_trace.order = synapses.post_trace.order = 0
-    synapses.pre_change.order = synapses.post_change.order = 1
-    Network(pre, post, synapses).run((2 * at + 1) * rule.dt * ms)
-    return np.asarray(synapses.w[:]) - 0.5
+    synapses.pre_change.order, synapses.post_change.order = 1, 2
+    Network(pre, post, synapses).run((2 * at + 1) * pair.dt * ms)
+    return (np.asarray(synapses.w[:]) - start) / pair.formats.weight.lsb
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [PairRule(), PairRule(tau_pre=16.8, tau_post=33.7, a_plus=0.2, a_minus=0.08, fraction=13)],
-    ids=["literal", "asymmetric"],
-)
-def test_the_stdp_window_is_brians(device: Device, rule: PairRule) -> None:
-    measured = stdp_window(device, rule, DIFFERENCES)
-    reference = brian_window(rule) * 2.0**rule.fraction
-    bounds = np.array([rule.bound(difference) for difference in DIFFERENCES])
-    worst = np.abs(measured - reference).max()
-    print(f"{device.name}: worst deviation {worst:.3f} LSB, bound {bounds.max():.3f} LSB")
-    assert (np.abs(measured - reference) <= bounds).all()
-    formula = np.array([rule.change(difference) for difference in DIFFERENCES])
-    np.testing.assert_allclose(reference, formula * 2.0**rule.fraction, atol=1e-9)
+ASYMMETRIC = {"tau_pre": 16.8, "tau_post": 33.7, "a_plus": 0.2, "a_minus": 0.08}
+PAIRS = {
+    "literal": SpikePair(formats=Formats(weight=Format(0, 15))),
+    "asymmetric": SpikePair(
+        rule=PairSTDP(**ASYMMETRIC), formats=Formats(weight=Format(2, 13), trace=Format(2, 13))
+    ),
+    "soft": SpikePair(
+        rule=PairSTDP(**ASYMMETRIC, w_min=-0.5, w_max=1, bounds="soft"),
+        formats=Formats(trace=Format(1, 14)),
+    ),
+}
+
+
+def measured_window(device: Device, pair: SpikePair) -> Window:
+    test = WindowTest(pair, CONFIG, reach=DIFFERENCES[-1])
+    return test.run(device, seed=1)
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_the_stdp_window_is_brians(device: Device, pair: SpikePair) -> None:
+    window = measured_window(device, pair)
+    np.testing.assert_array_equal(window.differences, DIFFERENCES)
+    reference = brian_window(pair)
+    deviations = np.abs(window.measured - reference)
+    print(
+        f"{device.name}: worst deviation {deviations.max():.3f} LSB, "
+        f"bound {window.bounds.max():.3f} LSB"
+    )
+    assert (deviations <= window.bounds).all() and window.outside == 0
+    np.testing.assert_allclose(reference, window.exact, rtol=0, atol=1e-9)
+
+
+@pytest.mark.simulator
+def test_the_stdp_window_of_the_gateware_is_goldens() -> None:
+    """In every bit, stochastic rounding included."""
+    with open_device("golden", CONFIG) as golden, open_device("sim", CONFIG) as simulated:
+        for pair in PAIRS.values():
+            windows = [measured_window(device, pair).measured for device in (golden, simulated)]
+            np.testing.assert_array_equal(*windows)
 
 
 BLOCK = tiles(PARAMETER_WORDS, CONFIG.lanes)
