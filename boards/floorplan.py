@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 MOST_PINS = 400
 """Pins of a net that says something about places; clocks, resets and constants have more."""
 
-MOVES = 400_000
+MOVES = 1_000_000
 """Swaps that are tried to find an arrangement."""
 
 TEMPERATURES = (1.0, 0.005)
@@ -139,13 +139,13 @@ def arrange(
             )
         held += [kind] * empty
     sites, blocks = len(names), np.array(held)
-    ties = np.zeros((sites, sites))
+    ties = np.zeros((sites, sites), dtype=np.float32)
     ties[: len(kinds), : len(kinds)] = strengths
     at = np.zeros(sites, dtype=np.int64)
     for kind in there:
         at[blocks == kind] = rng.permutation(np.flatnonzero(kinds_of_sites == kind))
     places = np.array([_place(name) for name in names])
-    distances = np.abs(places[:, None] - places[None]).sum(axis=2).astype(float)
+    distances = np.abs(places[:, None] - places[None]).sum(axis=2).astype(np.float32)
 
     # What each block would cost at each site if the others stayed.
     costs = ties @ distances[at]

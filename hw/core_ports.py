@@ -12,9 +12,11 @@ from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.spiking_unit import SpikingUnit
 
-HOST_REGISTERS = 3
-"""Cycles that an access of the host takes to a memory, which is where its banks are, and back: two
-there, and one for what was read."""
+HOST_WAY = 2
+"""Cycles that an access of the host takes to a memory, which is where its banks are, and back."""
+
+HOST_REGISTERS = 2 * HOST_WAY
+"""Cycles of an access that are not the memory's."""
 
 PORT_REGISTERS = 1
 """Cycles that `registered` takes."""
@@ -107,12 +109,11 @@ def wire_host(
             m.d.comb += port.eq(own)
 
     reach(Region.LFSR, lfsrs.lfsr_address, lfsrs.lfsr_write, lfsrs.lfsr_write_data)
-    there = HOST_REGISTERS - 1
-    waiting = read_latency - there - LfsrBank.FAR_READ_LATENCY
+    waiting = read_latency - 1 - HOST_WAY - LfsrBank.FAR_READ_LATENCY
     word: ValueLike = delayed(m, lfsrs.lfsr_read_data, waiting)
-    region = delayed(m, core.region, read_latency)
+    region = delayed(m, core.region, read_latency - 1)
     for each, host in memories.items():
         reach(each, host.address, host.write_enable, host.write_data)
         found = own_register(m, host.read_data, f"{each.name.lower()}_host_read_data")
         word = Mux(region == each, found, word)
-    m.d.comb += core.read_data.eq(word)
+    m.d.sync += core.read_data.eq(word)

@@ -15,6 +15,7 @@ from amaranth.utils import ceil_log2
 from hw.activity import while_active
 from hw.array_unit import delayed
 from hw.config import DeviceConfig, region_words
+from hw.fan_out import own_reset
 from hw.isa import COUNTERS, MEMORY_REGIONS, Control, Region, Register
 from hw.link import Link
 from hw.loader import Loader
@@ -84,12 +85,14 @@ class Device(wiring.Component):
             regions=region_words(config),
             read_latency=self.read_latency,
         )
-        m.submodules.loader = loader = Loader(config=config)
-        m.submodules.sequencer = sequencer = Sequencer(config=config)
+        loader = Loader(config=config)
+        sequencer = Sequencer(config=config)
         m.submodules.core = core = self._core
-        m.submodules.statistics = statistics = Statistics(
-            config=config, reporters=len(core.reports)
-        )
+        statistics = Statistics(config=config, reporters=len(core.reports))
+        # The link may be sent bytes in the first cycle, the others wait for it.
+        units = {"loader": loader, "sequencer": sequencer, "statistics": statistics}
+        for name, unit in units.items():
+            m.submodules[name] = unit if config.serial else own_reset(unit, platform)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         m.d.comb += self.state.eq(sequencer.state)

@@ -121,7 +121,7 @@ class LfsrBank(wiring.Component):
             # One half of each lane first, where that lane is.
             near: list[Value] = []
             for lane in range(self.lanes):
-                near.append(Signal(WORD_BITS, name=f"near_{lane}"))
+                near.append(Signal(WORD_BITS, name=f"near_{lane}", reset_less=True))
                 m.d.sync += near[lane].eq(Mux(chosen[0], halves[2 * lane + 1], halves[2 * lane]))
             number = Signal(range(self.lanes))
             m.d.sync += number.eq(chosen[1:])

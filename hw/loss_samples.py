@@ -38,7 +38,6 @@ class LossSamples(wiring.Component):
     sums, surprises: In, of each sample
     cross_entropy: In
     clear: In, a command starts: its loss is 0
-    finished: Out
     side, reciprocal: Out, a factor of R; scale: In, R
     scales, exponents: Out, of each sample
     loss: Out
@@ -62,7 +61,6 @@ class LossSamples(wiring.Component):
                 "surprises": In(data.ArrayLayout(WORD_BITS, self.samples)),
                 "cross_entropy": In(1),
                 "clear": In(1),
-                "finished": Out(1),
                 "side": Out(1),
                 "reciprocal": Out(WORD_BITS),
                 "scale": In(SCALE_BITS),
@@ -76,10 +74,9 @@ class LossSamples(wiring.Component):
         m = Module()
         walking, number = Signal(), Signal(range(self.samples))
         valid, total = Signal(), Signal(self.sum_bits, reset_less=True)
-        m.d.comb += self.finished.eq(walking & number.all())
         with m.If(self.start):
             m.d.sync += walking.eq(1)
-        with m.Elif(self.finished):
+        with m.Elif(number.all()):
             m.d.sync += walking.eq(0)
         with m.If(walking):
             m.d.sync += number.eq(number + 1)

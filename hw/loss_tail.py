@@ -143,11 +143,11 @@ class LossTail(wiring.Component):
             rounded = (product[:SQUARE_BITS] + half) >> RESIDUAL_FRACTION_BITS
             addend = Signal(SQUARE_BITS, name=f"addend_{lane}", reset_less=True)
             m.d.sync += addend.eq(Mux(softmax[lane], rounded, product[:SQUARE_BITS]))
-            total = Signal(sum_bits(self.config), name=f"sum_{lane}")
-            with m.If(samples.finished):
-                m.d.sync += total.eq(0)
-            with m.Elif(steps[1].sum):
-                m.d.sync += total.eq(total + addend)
+            total = Signal(sum_bits(self.config), name=f"sum_{lane}", reset_less=True)
+            adds = own_register(m, steps[0].sum, f"adds_{lane}")
+            goes_on = own_register(m, ~steps[0].first, f"goes_on_{lane}")
+            with m.If(adds):
+                m.d.sync += total.eq(Mux(goes_on, total, 0) + addend)
             m.d.comb += samples.sums[lane].eq(total)
             addends.append(addend)
         start = steps[1].sum & steps[1].last

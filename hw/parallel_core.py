@@ -23,7 +23,7 @@ from hw.core_ports import (
     wire_host,
     wire_spiking,
 )
-from hw.fan_out import own_register
+from hw.fan_out import own_register, own_reset
 from hw.isa import Opcode, Region
 from hw.loss_unit import LossUnit
 from hw.response import ResponseUnit
@@ -84,12 +84,15 @@ class ParallelCore(wiring.Component):
             "read_latency": PORT_REGISTERS + TileMemory.READ_LATENCY,
             "write_latency": PORT_REGISTERS + TileMemory.WRITE_LATENCY,
         }
-        m.submodules.array = array = ArrayUnit(config=self.config, **latencies)
-        m.submodules.loss = loss = LossUnit(config=self.config, **latencies)
+        array = ArrayUnit(config=self.config, **latencies)
+        loss = LossUnit(config=self.config, **latencies)
+        m.submodules.array = own_reset(array, platform)
+        m.submodules.loss = own_reset(loss, platform)
         reports = [*array.reports, loss.report]
         spiking = response = None
         if self.config.spiking:
-            m.submodules.spiking = spiking = SpikingUnit(config=self.config)
+            spiking = SpikingUnit(config=self.config)
+            m.submodules.spiking = own_reset(spiking, platform)
             m.submodules.response = response = ResponseUnit(config=self.config)
             reports.append(spiking.report)
             self._wire_spiking(m, spiking, response, array)

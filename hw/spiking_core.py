@@ -14,6 +14,7 @@ from amaranth.lib.wiring import connect, flipped
 from hw.config import DeviceConfig, region_tiles, tile_rows
 from hw.core import CoreSignature
 from hw.core_ports import HOST_REGISTERS, wire_host, wire_spiking
+from hw.fan_out import own_reset
 from hw.isa import Region
 from hw.lfsr import LfsrBank
 from hw.spiking_unit import SpikingUnit
@@ -58,7 +59,8 @@ class SpikingCore(wiring.Component):
         m = Module()
         for region, memory in self.memories.items():
             m.submodules[region.name.lower()] = memory
-        m.submodules.spiking = spiking = SpikingUnit(config=self.config)
+        spiking = SpikingUnit(config=self.config)
+        m.submodules.spiking = own_reset(spiking, platform)
         m.submodules.lfsr = lfsr = LfsrBank(lanes=self.config.lanes, far=True)
         wire_spiking(m, self, spiking)
         weight, inputs, target = (self.memories[region] for region in ACCESSES)

@@ -256,18 +256,18 @@ class Statistics(wiring.Component):
         active = self.done | self.clear | self._look
         m.submodules.losses = while_active(collection, active, platform, name="losses", after=1)
         for port in ports:
-            reported = Signal.like(port, name=f"reported_{port.name}")
+            reported = Signal.like(port, name=f"reported_{port.name}", reset_less=True)
             collected = Signal.like(port, name=f"collected_{port.name}")
-            taken = Signal.like(port, name=f"taken_{port.name}")
+            taken = Signal.like(port, name=f"taken_{port.name}", reset_less=True)
             kept = Mux(self._look, 0, collected)
             collection.d.sync += [
-                reported.eq(Mux(self.done, port, 0)),
-                collected.eq(kept + reported),
+                reported.eq(port),
+                collected.eq(kept + Mux(self._reported, reported, 0)),
             ]
             with collection.If(self._look):
                 collection.d.sync += taken.eq(collected)
             with collection.If(self.clear):
-                collection.d.sync += [reported.eq(0), collected.eq(0)]
+                collection.d.sync += collected.eq(0)
             held.append(taken)
         return tuple(held)
 

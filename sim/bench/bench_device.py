@@ -136,6 +136,8 @@ class Bench:
             self.received.clear()
             self.offering = False
             await reset(self.dut, 1)
+            # The units that are far from the link begin a cycle later.
+            await self.cycle()
             assert int(self.dut.state.value) == State.IDLE
 
 
