@@ -68,8 +68,8 @@ class Sequencer(wiring.Component):
 
     Attributes
     ----------
-    fetch_latency: a cycle more where the program's words pass the memory's output registers, which
-        a serial device spares
+    fetch_latency: a cycle more where the program's words pass the memory's output registers, as
+        beside an array that takes up much of a part
     """
 
     READ_LATENCY = 3
@@ -78,7 +78,8 @@ class Sequencer(wiring.Component):
         self.config = config
         self.position_bits = config.program_length.bit_length()
         words = config.program_length * INSTRUCTION_WORDS
-        self.fetch_latency = INSTRUCTION_WORDS // FETCH_WORDS + (2 if config.serial else 3)
+        self._late = config.supervised and not config.serial
+        self.fetch_latency = INSTRUCTION_WORDS // FETCH_WORDS + 2 + self._late
         spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
         accumulation = {"clip_start": Out(1), "clip_busy": In(1), "forget": Out(1)}
         super().__init__(
@@ -204,7 +205,7 @@ class Sequencer(wiring.Component):
         fetched, kept = [], []
         for k in range(FETCH_WORDS):
             writes = self.program_write & (bank == k)
-            if self.config.serial:
+            if not self._late:
                 words = memory.Memory(shape=WORD_BITS, depth=rows, init=[])
                 m.submodules[f"words_{k}"] = words
                 write, read = words.write_port(), words.read_port()
