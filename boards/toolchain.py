@@ -30,6 +30,8 @@ ECP5_LARGEST = ("--placer", "static", "--router", "router2")
 """Options for an LFE5U-85F: nextpnr's usual router does not finish an 8 x 8 array in half an hour,
 the other one does in minutes where this placer, which leaves shorter wires, comes before it. It
 wants to be told where blocks go."""
+ECP5_REPAIR = ("--tmg-ripup",)
+"""Lets that router go on until no wire is too slow: for ever where it cannot."""
 ECP5_PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381"}
 GOWIN_DEVICES = {"GW1NR-9C": "GW1N-9C", "GW2A-18C": "GW2A-18C"}
 """What the tools call a part, by what the makers of platforms call it."""
@@ -45,6 +47,7 @@ class Toolchain:
     constraints: the file of pins, as a platform writes it
     part: nextpnr and its options for the part
     place: its options for files, placer and router
+    repair: those that let it go on until the clock is met, for ever where it cannot
     blocks: how many sites there are of each type of cell that is placed before all others
     pack: the packer and its options
     bitstream: what that makes
@@ -55,15 +58,17 @@ class Toolchain:
     constraints: str
     part: tuple[str, ...]
     place: tuple[str, ...]
+    repair: tuple[str, ...] = ()
     blocks: Mapping[str, int] = field(default_factory=dict)
     pack: tuple[str, ...]
     bitstream: str
     packages: tuple[str, ...]
 
-    def place_command(self, *, seed: int, megahertz: float) -> list[str]:
+    def place_command(self, *, seed: int, megahertz: float, repair: bool = False) -> list[str]:
         """Place and route; what misses its frequency is written and reported like the rest."""
         options = ["--json", NETLIST, "--report", TIMING, "--log", LOG, "--quiet"]
         options += ["--seed", str(seed), "--freq", f"{megahertz:g}", "--timing-allow-fail"]
+        options += self.repair if repair else ()
         return [program(self.part[0]), *self.part[1:], *self.place, *options]
 
     def sites_command(self) -> list[str]:
@@ -114,6 +119,7 @@ def toolchain(family: Family, platform: Any) -> Toolchain:
                 *("--speed", platform.speed),
             ),
             place=("--lpf", "top.lpf", "--textcfg", "top.config", *(ECP5_LARGEST * largest)),
+            repair=ECP5_REPAIR if largest else (),
             blocks=blocks if largest else {},
             pack=("yowasp-ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"),
             bitstream="top.bit",
