@@ -1,5 +1,6 @@
 """The whole flow on designs that are placed in seconds, on a real board's pins and clock."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from boards import flow
 from boards.board import board
-from boards.flow import FlowError, Overflow, build
+from boards.flow import PATIENCE, FlowError, Overflow, build, stuck
 from boards.report import read_report
 from boards.top import Top
 from host.commands.cli import app
@@ -143,3 +144,35 @@ def test_seeds_and_boards_that_are_not_there_are_refused(folder: Path) -> None:
         build(BOARD, seeds=[], folder=folder)
     result = CliRunner().invoke(app, ["synth", "icebraker", "--out", str(folder)])
     assert result.exit_code == 2 and "board must be one of" in result.output
+
+
+def test_knows_a_router_that_gets_nowhere(tmp_path: Path) -> None:
+    log = tmp_path / "place.log"
+    assert not stuck(log)
+    line = "Info:     iter={} wires=7 overused={} overuse={} tmgfail={} archfail=NA\n"
+    better = [line.format(k, 0, 0, 90 - k) for k in range(PATIENCE)]
+    shared = [line.format(k, 3, 3, 6) for k in range(PATIENCE)]
+    same = [line.format(k, 0, 0, 6) for k in range(PATIENCE)]
+    met = [line.format(k, 0, 0, 0) for k in range(PATIENCE)]
+    for lines, verdict in (
+        (better, False),
+        (shared, False),
+        (met, False),
+        (same[1:], False),
+        (better + same, True),
+    ):
+        log.write_text("".join(lines))
+        assert stuck(log) == verdict
+
+
+def test_stops_a_tool_that_is_hopeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "LOOK", 0.05)
+    forever = [sys.executable, "-c", "while True: print('again', flush=True)"]
+    log = tmp_path / "log"
+    assert not flow.run(
+        forever, tmp_path, "log", hopeless=lambda: log.exists() and log.stat().st_size > 100
+    )
+    assert log.read_text().startswith("again\nagain\n")
+    assert flow.run([sys.executable, "-c", ""], tmp_path, "log", hopeless=lambda: False)
+    with pytest.raises(FlowError, match="seen"):
+        flow.run([sys.executable, "-c", "print('seen'); raise SystemExit(3)"], tmp_path, "log")
