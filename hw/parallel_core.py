@@ -80,9 +80,10 @@ class ParallelCore(wiring.Component):
         m = Module()
         for region, memory in self.memories.items():
             m.submodules[region.name.lower()] = memory
+        # Reads are as late at the memories as writes are, so that they see them as soon.
         latencies = {
             "read_latency": PORT_REGISTERS + TileMemory.READ_LATENCY,
-            "write_latency": PORT_REGISTERS + TileMemory.WRITE_LATENCY,
+            "write_latency": TileMemory.WRITE_LATENCY,
         }
         array = ArrayUnit(config=self.config, **latencies)
         loss = LossUnit(config=self.config, **latencies)

@@ -11,7 +11,7 @@ and `wait_loss` what must have finished before it starts. While a unit works, th
 is fetched already.
 """
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, ValueLike
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,7 +38,7 @@ FETCH_WORDS = 4
 class Sequencer(wiring.Component):
     """Program memory and control flow.
 
-    An instruction is fetched in `fetch_latency` cycles and dispatched in one; a program never
+    An instruction is fetched in `FETCH_LATENCY` cycles and dispatched in one; a program never
     overlaps the fetch of an instruction with the dispatch of the one before. Of its fields the bits
     of `used_bits` are kept.
 
@@ -66,20 +66,18 @@ class Sequencer(wiring.Component):
     waiting: ACQUIRE waits for samples
     running: a program runs, or its last commands still do
 
-    Attributes
-    ----------
-    fetch_latency: a cycle more where the program's words pass the memory's output registers, as
-        beside an array that takes up much of a part
     """
 
+    FETCH_LATENCY = INSTRUCTION_WORDS // FETCH_WORDS + 2
     READ_LATENCY = 3
 
     def __init__(self, *, config: DeviceConfig):
         self.config = config
         self.position_bits = config.program_length.bit_length()
         words = config.program_length * INSTRUCTION_WORDS
+        # Beside an array, which takes up much of a part, words pass their memory's output registers
+        # and are asked for a cycle sooner.
         self._late = config.supervised and not config.serial
-        self.fetch_latency = INSTRUCTION_WORDS // FETCH_WORDS + 2 + self._late
         spiking = {"spiking_start": Out(1), "spiking_busy": In(1), "time_step": Out(16)}
         accumulation = {"clip_start": Out(1), "clip_busy": In(1), "forget": Out(1)}
         super().__init__(
@@ -136,7 +134,7 @@ class Sequencer(wiring.Component):
 
         self._repeats = Opcode.REPEAT in offered_opcodes(self.config)
         self._next_step = Signal(16, init=1)
-        count = Signal(range(self.fetch_latency + 1))
+        count = Signal(range(self.FETCH_LATENCY + 1))
         with m.FSM():
             with m.State("REST"):
                 with m.If(self.stop):
@@ -160,6 +158,8 @@ class Sequencer(wiring.Component):
                     m.next = "LOCATE"
             with m.State("LOCATE"):
                 m.d.sync += count.eq(0)
+                if self._late:
+                    m.d.sync += fetch_address.eq(self._place(Const(0, len(count))))
                 m.next = "FETCH"
                 with m.If(self.position >= self.config.program_length):
                     m.d.sync += [self.error.eq(Error.PROGRAM_END), settled.eq(State.FAILED)]
@@ -167,7 +167,7 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += count.eq(count + 1)
                 self._collect(m, count, fetch_address, fetched)
-                with m.If(count == self.fetch_latency - 1):
+                with m.If(count == self.FETCH_LATENCY - 1):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 self._dispatch(m, pending, idle, stopping, settled)
@@ -233,14 +233,18 @@ class Sequencer(wiring.Component):
         m.d.sync += self.program_read.eq(Array(kept)[kept_bank])
         return fetched
 
+    def _place(self, group: Value) -> Value:
+        """Where the words of a group of the next instruction are."""
+        return Cat(group[: (INSTRUCTION_WORDS // FETCH_WORDS).bit_length() - 1], self.position)
+
     def _collect(
         self, m: Module, count: Signal, fetch_address: Signal, fetched: list[Signal]
     ) -> None:
         """Address the groups of an instruction one by one and keep the fields of each."""
         groups = INSTRUCTION_WORDS // FETCH_WORDS
-        m.d.sync += fetch_address.eq(Cat(count[: groups.bit_length() - 1], self.position))
+        m.d.sync += fetch_address.eq(self._place(count + self._late))
         for group in range(groups):
-            with m.If(count == group + self.fetch_latency - groups):
+            with m.If(count == group + self.FETCH_LATENCY - groups):
                 for field, register in self._fields(group):
                     word = fetched[field.word % FETCH_WORDS]
                     m.d.sync += register.eq(word[field.low :])

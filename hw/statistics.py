@@ -180,7 +180,7 @@ class Statistics(wiring.Component):
             m.d.sync += self._reported.eq(self.done)
         tallies = self._count_cycles(m)
         pending = self._take_reports(m)
-        self._walk(m, tallies)
+        self._walk(m)
         addend = self._choose(m, tallies, self._losses(m, platform))
         self._add(m, addend)
         m.d.comb += [
@@ -271,14 +271,10 @@ class Statistics(wiring.Component):
             held.append(taken)
         return tuple(held)
 
-    def _walk(self, m: Module, tallies: list[Signal]) -> None:
+    def _walk(self, m: Module) -> None:
         """From word to word and counter to counter."""
         fresh, adding = self._fresh, self._adding
         slot, place, reporting = self._slot, self._place, self._reporting
-        # Without anything to count the engine waits in slot 0: what a program's commands wait for
-        # takes as long whenever it starts.
-        resting = Signal()
-        m.d.comb += resting.eq((slot == 0) & ~Cat(fresh, adding, *tallies).any())
         is_loss, is_last = Signal(), Signal()
         last_slot = _slot("norm" if self.config.accumulation else "loss")
         m.d.comb += [
@@ -307,7 +303,7 @@ class Statistics(wiring.Component):
             ]
         with m.If(self._end):
             m.d.sync += reporting.eq(Mux(reporting, self._load, self._full))
-            with m.If(~reporting & ~resting):
+            with m.If(~reporting):
                 m.d.sync += slot.eq(slot + 1)
                 with m.If(is_last & adding):
                     m.d.sync += adding.eq(0)

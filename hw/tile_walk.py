@@ -20,10 +20,10 @@ from hw.instruction import INSTRUCTION, used_bits
 from hw.isa import DropoutFlag, GradientFlag, Opcode
 from hw.numbers import DROPOUT_BITS
 
-COMMAND_GAP = 25
+COMMAND_GAP = 24
 """Least cycles between the ends of two commands, whose statistics are counted one by one."""
 
-CONTEXTS_IN_FLIGHT = 2
+CONTEXTS_IN_FLIGHT = 4
 
 TILE_PREPARATION = 2
 """Cycles until the place of the tile after a new one is known."""
@@ -130,7 +130,8 @@ class TileWalk(wiring.Component):
 
         It may end with its last column, the other with its first one.
         """
-        return COMMAND_GAP + (self.config.batch_lanes - 1) * interval
+        clipping = 1 if self.config.accumulation else 0
+        return COMMAND_GAP + clipping + (self.config.batch_lanes - 1) * interval
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -42,7 +42,7 @@ def test_equals_model(build: str) -> None:
         bench="sim.bench.bench_sequencer",
         parameters={
             "config": asdict(config),
-            "fetch_latency": unit.fetch_latency,
+            "fetch_latency": Sequencer.FETCH_LATENCY,
             "read_latency": Sequencer.READ_LATENCY,
             "seed": SEED,
         },

@@ -55,7 +55,10 @@ configuration = "ecp5-8-spiking"
 every = 1
 """
 
-TIMES = ("seconds", "cycles", "waiting", "cycles_per_sample", "mac_utilisation")
+TIMES = (
+    *("seconds", "cycles", "waiting"),
+    *("cycles_per_sample", "mac_utilisation", "synapses_per_cycle"),
+)
 """What of a result may differ: how long it took, by the host's clock and by the device's."""
 
 CONTEXT = multiprocessing.get_context("fork")
