@@ -138,7 +138,7 @@ def test_commands_are_found(tmp_path):
 def test_options_that_stand_alone_are_there():
     """As in "goes on with `--resume`"."""
     every = {option for own in OWN.values() for given in own.params for option in given.opts}
-    every |= {"--placer", "--router"}  # nextpnr's
+    every |= {"--placer", "--router", "--tmg-ripup"}  # nextpnr's
     for page in PAGES:
         for option in re.findall(r"`(--[\w-]+)", page.read_text(encoding="utf-8")):
             assert option in every, f"{page.name}: {option} is no option of ours"
