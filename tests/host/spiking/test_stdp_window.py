@@ -211,7 +211,8 @@ def test_what_cannot_be_measured_is_refused(config, reach, message):
 
 
 def test_all_of_a_memory_is_used():
-    measure(config=configuration("up5k-2-spiking"), reach=15.5)
+    window = measure(config=configuration("up5k-2-spiking"), reach=15.5)
+    assert len(window.measured) == 2 * 31 + 1 and not window.outside
 
 
 # What is drawn
