@@ -12,13 +12,13 @@ those that are bent by a factor of their own. Without `sigmoid` only the rectifi
 values go straight to it.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.activity import entered, stage, while_active
+from hw.block_table import BlockTable
 from hw.config import Family
 from hw.isa import FIELDS, Activation
 from hw.multiplier import Multiplier
@@ -63,37 +63,6 @@ def limit(value: Value, bits: int) -> tuple[Value, Value]:
     return Mux(exceeds, limit, value[:bits]).as_signed(), exceeds
 
 
-class SigmoidTable(wiring.Component):
-    """`hw.tables.SIGMOID` in block RAM, for one or two readers.
-
-    A word comes two cycles after its address.
-    """
-
-    LATENCY = 2
-
-    def __init__(self, *, readers: int) -> None:
-        self.readers = readers
-        super().__init__(
-            {
-                "addresses": In(ArrayLayout(range(len(SIGMOID)), readers)),
-                "words": Out(ArrayLayout(unsigned(WORD_BITS), readers)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=WORD_BITS, depth=len(SIGMOID), init=SIGMOID, attrs={"ram_style": "block"}
-        )
-        for reader in range(self.readers):
-            port = memory.read_port()
-            m.d.comb += [
-                port.addr.eq(self.addresses[reader]),
-                self.words[reader].eq(registered(m, port.data, f"word_{reader}")),
-            ]
-        return m
-
-
 class CurveUnit(wiring.Component):
     """Sigmoid and tanh of values, and their derivatives from outputs, `lanes` a cycle.
 
@@ -106,7 +75,7 @@ class CurveUnit(wiring.Component):
     Parameters
     ----------
     lanes: lanes of a cycle
-    family: of the multipliers
+    family: of the multipliers and of the tables
     blocks: whether slopes come from the family's multiplier blocks, or from cells
     surrogate: whether outputs may be slopes themselves
 
@@ -193,7 +162,9 @@ class CurveUnit(wiring.Component):
         words: list[Value] = []
         for first in range(0, self.lanes, 2):
             readers = min(2, self.lanes - first)
-            m.submodules[f"table_{first}"] = table = SigmoidTable(readers=readers)
+            m.submodules[f"table_{first}"] = table = BlockTable(
+                SIGMOID, readers=readers, family=self.family
+            )
             for reader in range(readers):
                 m.d.comb += table.addresses[reader].eq(addresses[first + reader])
                 words.append(table.words[reader])
@@ -313,7 +284,7 @@ class ActivationUnit(wiring.Component):
     ----------
     lanes: lanes of a cycle
     sigmoid: whether there are curves; without, SIGMOID and TANH do nothing
-    family: of the multipliers by slopes, as for Multiplier
+    family: of the multipliers by slopes, as for Multiplier, and of the tables
     slope_blocks: whether slopes come from multiplier blocks too, or from cells
     surrogate: whether SURROGATE gates; without, it does nothing. Needs `sigmoid`
     dropout: whether there are `scale` and `rate`. Needs `sigmoid`

@@ -3,25 +3,17 @@
     read_address ---> block --[latch]--[output]-- word
     write_* --------->
 
-A block of an ECP5 shows its word 5.8 ns after the clock, its output register after 0.95 ns. Yosys
-does not take that register for one of a design (YosysHQ/yosys issue 5814), so the vendor's
-primitive is instantiated. The twin serves simulation and the other families.
+The twin serves simulation and the families whose blocks are left to Yosys.
 """
 
 from typing import get_args
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib.memory import Memory
-from amaranth.utils import exact_log2
 
 from hw.config import Family
+from hw.ecp5_block import ADDRESS_BITS, WIDTHS, Port, ecp5_block
 from hw.numbers import WORD_BITS
-
-ADDRESS_BITS = 14
-"""Of an ECP5's block, which has 16384 words of a bit, or as many fewer as they are wider."""
-
-WIDTHS = {16: 18, 8: 9, 4: 4, 2: 2, 1: 1}
-"""Bits of a word that a block can hold, and what its width is then called."""
 
 
 class BlockMemory:
@@ -103,50 +95,7 @@ class BlockMemory:
         """As few blocks as hold the words, each as many bits of all of them."""
         bits = max(bits for bits in WIDTHS if self.depth <= (1 << ADDRESS_BITS) // bits)
         for low in range(0, WORD_BITS, bits):
-            m.submodules[f"bits_{low}"] = _dp16kd(
-                bits,
-                (self.write_address, self.write_enable, self.write_data[low : low + bits]),
-                (self.read_address, self.word[low : low + bits]),
-            )
-
-
-def _dp16kd(bits: int, write: tuple[Value, Value, Value], read: tuple[Value, Value]) -> Instance:
-    """ECP5: Lattice FPGA-TN-02204 (memory usage guide). It writes by port A and reads by port B.
-
-    Where words have 18 bits the lowest bits of an address enable bytes of them.
-    """
-    address, enable, data = write
-    width = WIDTHS[bits]
-    bytes_enabled = Const(0b11 if width == 18 else 0, exact_log2(bits))
-    zeros = Const(0, ADDRESS_BITS)
-    return Instance(
-        "DP16KD",
-        p_DATA_WIDTH_A=width,
-        p_DATA_WIDTH_B=width,
-        p_REGMODE_A="NOREG",
-        p_REGMODE_B="OUTREG",
-        p_WRITEMODE_A="NORMAL",
-        p_WRITEMODE_B="NORMAL",
-        p_GSR="DISABLED",
-        i_CLKA=ClockSignal(),
-        i_CLKB=ClockSignal(),
-        i_CEA=Const(1, 1),
-        i_CEB=Const(1, 1),
-        i_OCEA=Const(1, 1),
-        i_OCEB=Const(1, 1),
-        i_WEA=enable,
-        i_WEB=Const(0, 1),
-        i_RSTA=Const(0, 1),
-        i_RSTB=Const(0, 1),
-        **_bits("i_CSA", Const(0, 3)),
-        **_bits("i_CSB", Const(0, 3)),
-        **_bits("i_ADA", Cat(bytes_enabled, address, zeros)[:ADDRESS_BITS]),
-        **_bits("i_ADB", Cat(bytes_enabled, read[0], zeros)[:ADDRESS_BITS]),
-        **_bits("i_DIA", data),
-        **_bits("o_DOB", read[1]),
-    )
-
-
-def _bits(prefix: str, value: Value) -> dict[str, object]:
-    """Ports of single bits, as Lattice names them: ADA0, ADA1, ..."""
-    return {f"{prefix}{i}": value[i] for i in range(len(value))}
+            some = slice(low, low + bits)
+            write = Port(self.write_address, write=self.write_enable, data=self.write_data[some])
+            read = Port(self.read_address, word=self.word[some])
+            m.submodules[f"bits_{low}"] = ecp5_block(write, read, bits=bits)

@@ -8,10 +8,11 @@
     (mean squared error: sum ---------------------------------------------+)
 """
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.block_table import BlockTable
 from hw.config import DeviceConfig
 from hw.fan_out import own_register
 from hw.loss_lane import SCALE_BITS, stages
@@ -139,17 +140,16 @@ class LossSamples(wiring.Component):
                 m.d.sync += [exponent.eq(k), index.eq(total[leading - INDEX_BITS : leading])]
         return exponent, index
 
-    def _look_up(self, m: Module, index: Signal) -> Signal:
-        """Both tables, side by side in one memory; its output is registered."""
-        words = [r | log << WORD_BITS for r, log in zip(RECIPROCAL, LOGARITHM, strict=True)]
-        m.submodules.tables = tables = memory.Memory(
-            shape=2 * WORD_BITS, depth=len(words), init=words
-        )
-        read = tables.read_port()
-        logarithm = Signal(WORD_BITS, reset_less=True)
-        m.d.comb += read.addr.eq(index)
-        m.d.sync += Cat(self.reciprocal, logarithm).eq(read.data)
-        return logarithm
+    def _look_up(self, m: Module, index: Signal) -> Value:
+        """1 / s goes out for a mantissa s; returns ln s, two cycles after the index as well."""
+        m.submodules.reciprocals = reciprocals = BlockTable(RECIPROCAL, family=self.config.family)
+        m.submodules.logarithms = logarithms = BlockTable(LOGARITHM, family=self.config.family)
+        m.d.comb += [
+            reciprocals.addresses[0].eq(index),
+            logarithms.addresses[0].eq(index),
+            self.reciprocal.eq(reciprocals.words[0]),
+        ]
+        return logarithms.words[0]
 
     def _hand_out(self, m: Module, strobe: Signal, values: data.View, value: Value) -> None:
         """Keep a value that comes for one sample after the other."""

@@ -1,6 +1,6 @@
 """ULX3S with an LFE5U-45F and the spiking half alone.
 
-At 50 MHz, of which no whole number of cycles makes a bit of 3 Mbaud within 1 %.
+At 50 MHz, of which no whole number of cycles makes a bit of 3 Mbaud within 1.5 %.
 """
 
 from dataclasses import replace

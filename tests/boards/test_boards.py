@@ -12,7 +12,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from boards import top
-from boards.board import Board, board, names
+from boards.board import MOST_BAUD_ERROR, Board, board, names
 from boards.clocks import Ecp5Pll, GowinPll, Ice40Pll, Pll
 from boards.resources import PARTS, SIZED_FOR
 from boards.top import Top
@@ -112,7 +112,7 @@ def test_fits_its_part_and_its_line(name: str) -> None:
     assert meant.exceeded(there) == []
     actual = declared.hertz / declared.divisor
     error = 100 * (actual - declared.baud) / declared.baud
-    assert declared.baud_error == pytest.approx(float(error)) and abs(error) < 1
+    assert declared.baud_error == pytest.approx(float(error)) and abs(error) < MOST_BAUD_ERROR
     # The receiver's tolerance, less what this end takes of it, leaves 2 % to the other one.
     d = declared.divisor
     borne = min(Fraction(d // 2, 10), Fraction((d - 1) // 2, 9)) / d

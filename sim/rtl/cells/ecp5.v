@@ -44,8 +44,8 @@ module MULT18X18D (
 endmodule
 
 // Lattice FPGA-TN-02204 (memory usage guide): 1024 words of 18 bits, each two bytes of 9 of which
-// widths below 9 use 8 bits. The write port is A; port B may have an output register, but not where
-// words have 36 bits, of which it has the upper half. With 18 bits and more
+// widths below 9 use 8 bits. The write port is A. Ports may have output registers, but not where
+// words have 36 bits, of which B has the upper half. With 18 bits and more
 // the lowest bits of an address enable bytes. A port that writes reads what was there before, or,
 // where WRITEMODE is NORMAL, nothing new. INITVAL_n are words 16n to 16n + 15, 20 bits apart.
 module DP16KD (
@@ -93,14 +93,14 @@ module DP16KD (
     INITVAL_02, INITVAL_01, INITVAL_00};
 
   generate
-    if (REGMODE_A != "NOREG" || (REGMODE_B != "NOREG" && DATA_WIDTH_B == 36) ||
+    if (((REGMODE_A != "NOREG" || REGMODE_B != "NOREG") && DATA_WIDTH_B == 36) ||
         WRITEMODE_A == "WRITETHROUGH" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" ||
         DATA_WIDTH_A != DATA_WIDTH_B)
-      DP16KD_must_have_a_register_at_port_B_alone_one_width_and_clocks_that_rise unknown();
+      DP16KD_must_have_one_width_registers_below_36_bits_and_clocks_that_rise unknown();
   endgenerate
 
   reg [17:0] memory [0:1023];
-  reg [17:0] low = 0, high = 0, registered = 0;
+  reg [17:0] low = 0, high = 0, registered_low = 0, registered_high = 0;
   integer i;
   initial for (i = 0; i < 1024; i = i + 1) memory[i] = INIT[20 * i +: 18];
 
@@ -149,15 +149,16 @@ module DP16KD (
         if (CEA && WEA)
           memory[write[13:4]] <= memory[write[13:4]] & ~mask | (in << from) & mask;
         if (CEA && (!WEA || WRITEMODE_A == "READBEFOREWRITE")) low <= at_a & width;
+        if (OCEA) registered_low <= low;
       end
       always @(posedge CLKB) begin
         if (CEB) high <= at_b & width;
-        if (OCEB) registered <= high;
+        if (OCEB) registered_high <= high;
       end
       assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6,
-        DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = low;
+        DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = REGMODE_A == "NOREG" ? low : registered_low;
       assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6,
-        DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = REGMODE_B == "NOREG" ? high : registered;
+        DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = REGMODE_B == "NOREG" ? high : registered_high;
     end
   endgenerate
 endmodule
