@@ -1,8 +1,9 @@
-"""OrangeCrab r0.2 with an LFE5U-85F: the 25F's board."""
+"""OrangeCrab r0.2 with an LFE5U-85F: the 25F's board, at a clock of its own."""
 
 from dataclasses import replace
 
 from boards.catalogue import orangecrab_25f
+from boards.clocks import Ecp5Pll
 from hw.configurations import configuration
 
 BOARD = replace(
@@ -11,5 +12,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
-    pll=None,
+    pll=Ecp5Pll(reference=48, divider=1, feedback=2, output=6),
 )
