@@ -8,6 +8,7 @@ A bitstream is made only of a placement that meets every clock. What failed stay
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ PATIENCE = 50
 LOOK = 5.0
 """Seconds until a tool's log is looked at again."""
 
-_TOO_SLOW = re.compile(r"overused=0 overuse=0 tmgfail=([1-9]\d*)")
+_ITERATION = re.compile(r"overused=(\d+) overuse=\d+ tmgfail=(\d+)")
 
 STAGES = ("elaborate", "synthesize", "place and route", "pack")
 
@@ -146,10 +147,17 @@ def _route(design: Design, seed: int, folder: Path) -> None:
 
 
 def stuck(log: Path) -> bool:
-    """Whether a router's last PATIENCE iterations left as many wires too slow, and none shared."""
+    """Whether a router's last PATIENCE iterations left no fewer wires too slow than one before.
+
+    Those alone are looked at where no wire is shared.
+    """
     text = log.read_text(errors="replace") if log.exists() else ""
-    slow = _TOO_SLOW.findall(text)[-PATIENCE:]
-    return len(slow) == PATIENCE and len(set(slow)) == 1
+    fewest, since = math.inf, 0
+    for shared, slow in _ITERATION.findall(text):
+        since += 1
+        if int(shared) == 0 and int(slow) < fewest:
+            fewest, since = int(slow), 0
+    return 0 < fewest < math.inf and since >= PATIENCE
 
 
 def pack(design: Design, placed: Path) -> Path:

@@ -152,7 +152,8 @@ def test_knows_a_router_that_gets_nowhere(tmp_path: Path) -> None:
     line = "Info:     iter={} wires=7 overused={} overuse={} tmgfail={} archfail=NA\n"
     better = [line.format(k, 0, 0, 90 - k) for k in range(PATIENCE)]
     shared = [line.format(k, 3, 3, 6) for k in range(PATIENCE)]
-    same = [line.format(k, 0, 0, 6) for k in range(PATIENCE)]
+    same = [line.format(k, 0, 0, 6) for k in range(PATIENCE + 1)]
+    restless = [line.format(k, k % 3, k % 3, 6 + k % 5) for k in range(PATIENCE + 1)]
     met = [line.format(k, 0, 0, 0) for k in range(PATIENCE)]
     for lines, verdict in (
         (better, False),
@@ -160,6 +161,9 @@ def test_knows_a_router_that_gets_nowhere(tmp_path: Path) -> None:
         (met, False),
         (same[1:], False),
         (better + same, True),
+        (restless[1:], False),
+        (restless, True),
+        (restless + met, False),
     ):
         log.write_text("".join(lines))
         assert stuck(log) == verdict
