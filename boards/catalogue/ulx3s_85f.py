@@ -12,5 +12,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="ulx3s:ULX3S_85F_Platform",
-    pll=Ecp5Pll(reference=25, divider=1, feedback=4, output=6),
+    pll=Ecp5Pll(reference=25, divider=2, feedback=7, output=8),
 )
