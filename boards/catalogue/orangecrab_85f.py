@@ -12,5 +12,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
-    pll=Ecp5Pll(reference=48, divider=1, feedback=2, output=6),
+    pll=Ecp5Pll(reference=48, divider=4, feedback=9, output=6),
 )
