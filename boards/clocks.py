@@ -170,11 +170,15 @@ class Ecp5Pll(Pll):
     OUTPUTS = tuple(range(1, 129))
 
     def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
+        return self._pll(m, reference, clock)
+
+    def _pll(self, m: Module, reference: Value | None, loop: Signal, **outputs: Any) -> Value:
+        """The cell, with the clock `loop` from CLKOP, and what concerns other outputs."""
         locked = Signal()
         m.submodules.pll = Instance(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{float(self.reference):g}",
-            a_FREQUENCY_PIN_CLKOP=f"{float(self.megahertz):g}",
+            a_FREQUENCY_PIN_CLKOP=f"{float(self.detector * self.feedback):g}",
             a_ICP_CURRENT="12",
             a_LPF_RESISTOR="8",
             a_MFG_ENABLE_FILTEROPAMP="1",
@@ -193,14 +197,59 @@ class Ecp5Pll(Pll):
             p_CLKOP_CPHASE=self.output - 1,
             p_CLKOP_FPHASE=0,
             i_CLKI=reference,
-            i_CLKFB=clock,
-            o_CLKOP=clock,
+            i_CLKFB=loop,
+            o_CLKOP=loop,
             o_LOCK=locked,
             **{f"i_{pin}": Const(0, 1) for pin in ("RST", "STDBY", "PLLWAKESYNC", "ENCLKOP")},
             **{f"i_{pin}": Const(0, 1) for pin in ("PHASESEL0", "PHASESEL1")},
             **{f"i_{pin}": Const(1, 1) for pin in ("PHASEDIR", "PHASESTEP", "PHASELOADREG")},
+            **outputs,
         )
         return locked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecp5SecondaryPll(Ecp5Pll):
+    """The same, where the clock leaves from CLKOS, and CLKOP is the loop's alone.
+
+    For a clock that is no multiple of what the detector compares.
+
+    Parameters
+    ----------
+    secondary: from the oscillator to the clock; `output` is what the loop divides it by
+    """
+
+    secondary: int
+
+    def __post_init__(self) -> None:
+        if self.secondary not in self.OUTPUTS:
+            raise ValueError(
+                f"secondary of an {type(self).__name__} must be from {self.OUTPUTS[0]} to "
+                f"{self.OUTPUTS[-1]}, not {self.secondary}"
+            )
+        super().__post_init__()
+
+    @property
+    def oscillator(self) -> Fraction:
+        return self.detector * self.feedback * self.output
+
+    @property
+    def megahertz(self) -> Fraction:
+        return self.oscillator / self.secondary
+
+    def cell(self, m: Module, pin: Any, reference: Value | None, clock: Signal) -> Value:
+        return self._pll(
+            m,
+            reference,
+            Signal(name="loop"),
+            a_FREQUENCY_PIN_CLKOS=f"{float(self.megahertz):g}",
+            p_CLKOS_ENABLE="ENABLED",
+            p_CLKOS_DIV=self.secondary,
+            p_CLKOS_CPHASE=self.secondary - 1,
+            p_CLKOS_FPHASE=0,
+            i_ENCLKOS=Const(0, 1),
+            o_CLKOS=clock,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from boards.catalogue import orangecrab_25f
-from boards.clocks import Ecp5Pll
+from boards.clocks import Ecp5SecondaryPll
 from hw.configurations import configuration
 
 BOARD = replace(
@@ -12,5 +12,5 @@ BOARD = replace(
     part="LFE5U-85F",
     config=configuration("ecp5-8x8"),
     platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
-    pll=Ecp5Pll(reference=48, divider=4, feedback=9, output=6),
+    pll=Ecp5SecondaryPll(reference=48, divider=4, feedback=10, output=5, secondary=6),
 )

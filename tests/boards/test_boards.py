@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from boards import top
 from boards.board import MOST_BAUD_ERROR, Board, board, names
-from boards.clocks import Ecp5Pll, GowinPll, Ice40Pll, Pll
+from boards.clocks import Ecp5Pll, Ecp5SecondaryPll, GowinPll, Ice40Pll, Pll
 from boards.resources import PARTS, SIZED_FOR
 from boards.top import Top
 from hw.configurations import CONFIGURATIONS, configuration
@@ -155,8 +155,10 @@ def made_by_ice40(netlist: str) -> tuple[Fraction, Fraction]:
 def made_by_ecp5(netlist: str) -> tuple[Fraction, Fraction]:
     (reference,) = re.findall(r'attribute \\FREQUENCY_PIN_CLKI "(\d+)"', netlist)
     detector = Fraction(int(reference), number(netlist, "CLKI_DIV"))
-    clock = detector * number(netlist, "CLKFB_DIV")
-    return clock * number(netlist, "CLKOP_DIV"), clock
+    loop = detector * number(netlist, "CLKFB_DIV")
+    oscillator = loop * number(netlist, "CLKOP_DIV")
+    secondary = "CLKOS_DIV" in netlist
+    return oscillator, oscillator / number(netlist, "CLKOS_DIV") if secondary else loop
 
 
 def made_by_gowin(netlist: str) -> tuple[Fraction, Fraction]:
@@ -201,6 +203,16 @@ def test_pll_refuses_what_its_part_cannot(
     reference, divider, feedback, output = values
     with pytest.raises(ValueError, match=re.escape(message)):
         pll(reference=reference, divider=divider, feedback=feedback, output=output)
+
+
+def test_secondary_clock_of_an_ecp5_is_the_oscillator_divided() -> None:
+    dividers = {"reference": 48, "divider": 4, "feedback": 10, "output": 5}
+    pll = Ecp5SecondaryPll(**dividers, secondary=6)
+    assert (pll.detector, pll.oscillator, pll.megahertz) == (12, 600, 100)
+    with pytest.raises(ValueError, match="secondary of .* must be from 1 to 128, not 0"):
+        Ecp5SecondaryPll(**dividers, secondary=0)
+    with pytest.raises(ValueError, match="oscillator of .* must run at 400 to 800 MHz, not 960"):
+        Ecp5SecondaryPll(**{**dividers, "output": 8}, secondary=6)
 
 
 def test_gowin_pll_refuses_a_slow_oscillator() -> None:
