@@ -1,10 +1,12 @@
 """Block table: the twin, and the block of an ECP5, which nothing is added to."""
 
 import pytest
+from amaranth.hdl import Signal
 
 from boards.yosys import cells
 from hw.block_table import BlockTable
 from hw.config import Family
+from hw.ecp5_block import Port, ecp5_block
 from hw.tables import LOGARITHM, SIGMOID
 from sim.bench.runner import run_bench
 from sim.rtl.cells import models
@@ -44,3 +46,9 @@ def test_a_block_is_all_there_is() -> None:
 def test_refuses_bad_parameters(count: int, readers: int, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         BlockTable([0] * count, readers=readers)
+
+
+def test_a_block_holds_only_words_of_16_bits_from_the_start() -> None:
+    port = Port(Signal(11))
+    with pytest.raises(ValueError, match="only words of 16 bits can be given, not of 8"):
+        ecp5_block(port, port, bits=8, words=[1])
