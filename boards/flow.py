@@ -66,7 +66,8 @@ def elaborate(name: str, folder: Path) -> Design:
     """The design of the board `name`; its results go into a folder of `folder` by its hash."""
     found = board(name)
     platform = found.open_platform()
-    plan = platform.prepare(Top(board=found), "top")
+    # Without the places in the sources, of which the hash is to know nothing.
+    plan = platform.prepare(Top(board=found), "top", emit_src=False)
     tools = toolchain(found.family, platform)
     text, pins = (
         content.decode() if isinstance(content, bytes) else content

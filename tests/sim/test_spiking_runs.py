@@ -40,17 +40,20 @@ def devices() -> Iterator[tuple[Device, Device]]:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "epochs"),
     [
-        "cerebellum_digits",
-        "cerebellum_breast_cancer",
-        pytest.param("stdp_digits", marks=pytest.mark.demand),
-        pytest.param("hybrid_digits", marks=pytest.mark.demand),
-        pytest.param("stdp_literal", marks=pytest.mark.demand),
+        ("cerebellum_digits", 1),
+        ("cerebellum_breast_cancer", 1),
+        pytest.param("stdp_digits", 1, marks=pytest.mark.demand),
+        # The readout learns in the sixth.
+        pytest.param("hybrid_digits", 6, marks=pytest.mark.demand),
+        pytest.param("stdp_literal", 1, marks=pytest.mark.demand),
     ],
 )
-def test_an_epoch_of_an_example(devices: tuple[Device, Device], name: str) -> None:
-    experiment = prepare(read_config(EXAMPLES / f"{name}.toml").with_options(epochs=1))
+def test_the_first_epochs_of_an_example(
+    devices: tuple[Device, Device], name: str, epochs: int
+) -> None:
+    experiment = prepare(read_config(EXAMPLES / f"{name}.toml").with_options(epochs=epochs))
     pair = Lockstep(
         *devices,
         every=Every.PROGRAM,
@@ -59,8 +62,8 @@ def test_an_epoch_of_an_example(devices: tuple[Device, Device], name: str) -> No
     )
     outcome = train(experiment, pair)
     pair.check("the whole run")
-    assert len(outcome.epochs) == 1
-    accuracy = outcome.epochs[0].test_accuracy
+    assert len(outcome.epochs) == epochs
+    accuracy = outcome.epochs[-1].test_accuracy
     assert accuracy is not None and accuracy > 0.5
 
 
