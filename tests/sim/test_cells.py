@@ -202,7 +202,7 @@ def test_gowin() -> None:
     ("family", "cell"),
     [
         ("ice40", "SB_RAM40_4K #(.READ_MODE(4)) cell_ ();"),
-        ("ecp5", 'DP16KD #(.REGMODE_A("OUTREG")) cell_ ();'),
+        ("ecp5", 'DP16KD #(.WRITEMODE_A("WRITETHROUGH")) cell_ ();'),
         ("ecp5", 'DP16KD #(.DATA_WIDTH_B(36), .REGMODE_B("OUTREG")) cell_ ();'),
         ("ecp5", "MULT18X18D cell_ ();"),
         ("gowin", "DPX9B #(.BIT_WIDTH_0(4)) cell_ ();"),

@@ -189,7 +189,7 @@ def test_no_port_is_no_error(monkeypatch):
 
 
 def test_another_build_is_called_one():
-    assert build_name(build_identity(configuration("ecp5-16x8"))) == "ecp5-16x8"
+    assert build_name(build_identity(configuration("ecp5-8x8-full"))) == "ecp5-8x8-full"
     named = build_name(build_identity(configuration("ecp5-8x8")))
     assert named == "ecp5-8x8 (orangecrab_85f, ulx3s_85f)"
     assert build_name(bytes(16)).startswith("another build")
