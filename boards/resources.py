@@ -109,7 +109,7 @@ SIZED_FOR = {
     "gw2a-4-spiking": "GW2A-18",
     "up5k-2-spiking": "iCE40UP5K",
     "up5k-4x2-spram": "iCE40UP5K",
-    "gw2a-4x4": "GW2A-18",
+    "gw2a-4x2": "GW2A-18",
 }
 """The smallest part that a named configuration is meant to fit."""
 
@@ -146,11 +146,17 @@ def count(netlist: dict[str, Any], family: Family) -> Resources:
             memories=sum(n for name, n in counts.items() if name.startswith("SB_RAM40_4K")),
         )
     if family == "gowin":
+        flip_flops = sum(n for name, n in counts.items() if name.startswith("DFF"))
+        tables = sum(n for name, n in counts.items() if name.startswith("LUT"))
+        adders, memories = counts["ALU"], counts["RAM16SDP4"]
+        behind_table, behind_adder = _behind(netlist)
         return Resources(
             # Wider tables are made of these and of multiplexers beside them. A distributed memory
-            # has the eight cells of its tile to itself.
-            cells=_sum(counts, "LUT1", "LUT2", "LUT3", "LUT4", "ALU") + 8 * counts["RAM16SDP4"],
-            flip_flops=sum(n for name, n in counts.items() if name.startswith("DFF")),
+            # has its tile, of eight cells, to itself.
+            cells=tables + adders + flip_flops - behind_table - behind_adder + 8 * memories,
+            # An adder takes the place of the flip-flop behind it, whether that is used or not;
+            # two of a tile's eight cells have none.
+            flip_flops=flip_flops + adders - behind_adder + 6 * memories,
             multipliers=counts["MULT18X18"],
             memories=_sum(counts, *GOWIN_MEMORIES),
         )
@@ -186,6 +192,19 @@ def _shared_cells(netlist: dict[str, Any]) -> int:
         loads.update(port["bits"])
     inputs = [c["connections"]["D"][0] for c in cells if c["type"].startswith("SB_DFF")]
     return sum(bit in tables and loads[bit] == 1 for bit in inputs)
+
+
+def _behind(netlist: dict[str, Any]) -> tuple[int, int]:
+    """Flip-flops that share a cell of Gowin's with what feeds them: with tables, with adders.
+
+    A flip-flop takes what the table or adder of its cell gives; where that is not what it is to
+    keep, the cell's table only hands on (nextpnr, himbaechel/uarch/gowin, `slice_valid`).
+    """
+    cells = netlist["modules"]["top"]["cells"]
+    kept = {c["connections"]["D"][0] for c in cells.values() if c["type"].startswith("DFF")}
+    tables = [c["connections"]["F"][0] for c in cells.values() if c["type"].startswith("LUT")]
+    adders = [c["connections"]["SUM"][0] for c in cells.values() if c["type"] == "ALU"]
+    return len(kept.intersection(tables)), len(kept.intersection(adders))
 
 
 def table(configs: Iterable[DeviceConfig]) -> str:

@@ -31,7 +31,8 @@ SYNTHESIS: dict[Family, str] = {
         f"{KEEP}; synth_ecp5 -nodsp -run begin:map_luts -top top; abc -lut 4:7 -dress; clean; "
         "synth_ecp5 -nodsp -run map_cells: -top top"
     ),
-    "gowin": f"{KEEP}; synth_gowin -noiopads -top top",
+    # Distances are short: registers of the same may be shared, and cells are few.
+    "gowin": "synth_gowin -noiopads -top top",
 }
 """Yosys commands that synthesize module `top`."""
 

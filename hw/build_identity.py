@@ -11,10 +11,13 @@ from hw.isa import IDENTITY_BYTES, VERSION
 _LABELS = ("name", "family")
 """Fields of a configuration that change no bit of what a device computes or answers."""
 
+_CATALOGUE = "configurations.py"
+"""The file of configurations with a name: a further one there makes no build another."""
+
 
 def build_identity(config: DeviceConfig) -> bytes:
     """BLAKE2b over the version of the instruction set, the configuration's sizes and features,
-    and the text of every file in `hw/`, which the netlist is made of.
+    and the text of the files in `hw/`, which the netlist is made of.
 
     The name and the family of a configuration are left out: the same sizes with another vendor's
     multipliers are the same device.
@@ -24,16 +27,17 @@ def build_identity(config: DeviceConfig) -> bytes:
     for field in fields(config):
         if field.name not in _LABELS:
             digest.update(f"{field.name} = {getattr(config, field.name)!r}\n".encode())
-    digest.update(_sources())
+    digest.update(_sources(Path(__file__).parent))
     return digest.digest()
 
 
 @cache
-def _sources() -> bytes:
-    """A hash over name and text of every source file, independent of how lines end."""
+def _sources(folder: Path) -> bytes:
+    """A hash over name and text of all source files but the catalogue, however their lines end."""
     digest = hashlib.blake2b()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        name = path.relative_to(Path(__file__).parent).as_posix()
-        digest.update(f"{name} {len(text)}\n{text}".encode())
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        if name != _CATALOGUE:
+            text = path.read_text(encoding="utf-8")
+            digest.update(f"{name} {len(text)}\n{text}".encode())
     return digest.digest()

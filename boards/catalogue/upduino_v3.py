@@ -19,7 +19,7 @@ BOARD = Board(
     platform="upduino_v3:UpduinoV3Platform",
     oscillator="clk12",
     oscillator_megahertz=12,
-    pll=Ice40Pll(reference=12, divider=1, feedback=80, output=32),
+    pll=Ice40Pll(reference=12, divider=1, feedback=72, output=32),
     baud=3_000_000,
     bridge="FT232H",
     bridge_baud=12_000_000,
