@@ -37,11 +37,12 @@ $(STAMP): pyproject.toml constraints.txt
 train: setup ## learn EXAMPLE on simulated gateware and prove every bit of the run
 	$(BIN)/synaptile train examples/$(EXAMPLE).toml --device sim --out runs/$(EXAMPLE) --verify
 
+# A test that takes longer waits for what never comes: it fails, and shows where.
 test: setup ## run the tests, JOBS at a time, and list the slowest
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 --timeout=600 --durations=15
 
 test-placement: setup ## place and route a whole board
-	$(BIN)/python -m pytest -m placement
+	$(BIN)/python -m pytest -m placement --timeout=1200
 
 test-all: setup ## run also the tests that say little beside others for the time they take
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk=1 -m ''

@@ -19,6 +19,7 @@ import optuna
 from filelock import FileLock
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
 from host.devices.device import open_device
@@ -37,7 +38,7 @@ STARTUP, WARM_UP = 4, 3
 """Trials that are never pruned, and epochs before which none is."""
 
 BEGUN = "begun"
-"""Attribute of a trial whose worker has begun to show signs of life."""
+"""Attribute of a trial whose worker has shown a first sign of life."""
 
 UNFIT = "unfit"
 """Attribute of a trial whose values make no run, with the reason."""
@@ -184,6 +185,10 @@ def objective(
     """What a trial's values are worth, see `worth`; `begun` is called when it has begun."""
 
     def value(trial: optuna.Trial) -> float:
+        # Optuna's own thread may not have come to its first sign yet, and a trial that has begun
+        # without one would never be taken for dead.
+        assert isinstance(trial.storage, BaseHeartbeat)
+        trial.storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(BEGUN, True)
         begun()
         values = {key: _draw(trial, key, space) for key, space in search.distributions().items()}

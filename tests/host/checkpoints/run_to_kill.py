@@ -1,7 +1,6 @@
 """A run in a process of its own, to be killed at any moment and to go on in another one."""
 
 import json
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from host.run import prepare
 from host.run_config import read_config
 from host.session import Session
 from sim.compare import read_state
+from tests.host.processes import CONTEXT
 
 DENSE = """
 [data]
@@ -60,9 +60,6 @@ TIMES = (
     *("cycles_per_sample", "mac_utilisation", "synapses_per_cycle"),
 )
 """What of a result may differ: how long it took, by the host's clock and by the device's."""
-
-CONTEXT = multiprocessing.get_context("fork")
-"""What is imported already need not be imported once more."""
 
 
 def carry_out(config: Path, folder: Path, device: str, resume: bool) -> None:

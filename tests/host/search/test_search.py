@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -15,13 +17,14 @@ from host.config_tables import ConfigError
 from host.devices.device import open_device
 from host.run import prepare, train
 from host.run_config import parse_config, read_config
-from host.search.command import sweep
 from host.search.space import read_search
-from host.search.trials import UNFIT, ended, open_study, work, worth
+from host.search.trials import UNFIT, ended, objective, open_study, work, worth
 from host.spiking.rules import Prototype
 from tests.host.commands.test_spiking_cli import SMALL as SPIKING
+from tests.host.processes import CONTEXT
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "sweeps"
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "examples" / "sweeps"
 
 RUN = """
 [data]
@@ -42,11 +45,9 @@ SPACE = {
 
 
 @pytest.fixture(autouse=True)
-def forked(monkeypatch):
-    """Workers need not import again what is there; those of the tutorial's search do."""
-    context = multiprocessing.get_context("fork")
-    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: context)
-    return context
+def quickly_started(monkeypatch):
+    """Workers need not import what a server has; those of the tutorial's search do."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: CONTEXT)
 
 
 def write(folder, space=SPACE, tables=RUN, **keys):
@@ -102,24 +103,17 @@ def test_a_grid_is_walked_once(tmp_path):
     assert sorted(points) == [(batch, units) for batch in (8, 16) for units in (4, 5, 6)]
 
 
-def test_killed_workers_are_made_good(tmp_path, forked, monkeypatch):
-    monkeypatch.setattr("host.search.trials.HEARTBEAT", 1)
-    monkeypatch.setattr("host.search.trials.GRACE", 6)
+def test_killed_workers_are_made_good(tmp_path):
     path, out = write(tmp_path, trials=6, pruning="false"), tmp_path / "out"
     study = open_study(read_search(path), out)
-
-    def search_with_two():
-        os.setsid()
-        sweep(read_search(path), out, "golden", 2)
-
-    running = forked.Process(target=search_with_two)
-    running.start()
-    while len(ended(study)) < 2:
-        assert running.is_alive()
-        time.sleep(0.1)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.join()
-    assert running.exitcode == -signal.SIGKILL and len(ended(study)) < 6
+    command = [sys.executable, "-m", "host.commands.cli", "sweep", path, "--out", out]
+    command += ["--workers", "2"]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as running:
+        while len(ended(study)) < 2:
+            assert running.poll() is None
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL and len(ended(study)) < 6
     result = search(path, out, "--workers", 2)
     assert result.exit_code == 0, result.output
     assert len(ended(open_study(read_search(path), out))) == 6
@@ -133,6 +127,24 @@ def test_a_trial_whose_worker_died_before_it_began_is_made_good(tmp_path):
     study = worked(path, out)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert queued == {} and study.trials[1].params["training.learning_rate"] == 0.0625
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+def test_a_trial_whose_worker_died_as_it_began_is_made_good(tmp_path, monkeypatch):
+    """Optuna's thread has not shown a sign of life yet when the worker dies."""
+    monkeypatch.setattr("host.search.trials.HEARTBEAT", 1)
+    monkeypatch.setattr("host.search.trials.GRACE", 1)
+    path, out = write(tmp_path, trials=2), tmp_path / "out"
+    searched = read_search(path)
+
+    def die():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        objective(searched, "golden", begun=die)(open_study(searched, out).ask())
+    study = worked(path, out)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
 def test_values_that_make_no_run_are_told_and_passed_over(tmp_path):
