@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from boards.board import Board
+from boards.programs import program
 from boards.report import read_report
-from boards.toolchain import program
 from hw.build_identity import build_identity
 
 

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from boards import floorplan
 from boards.board import Board, board
+from boards.programs import program
 from boards.report import Report, best_of, read_utilisation
 from boards.timing import Timing, read_timing
-from boards.toolchain import LOG, NETLIST, SITES, TIMING, Toolchain, program, toolchain
+from boards.toolchain import LOG, NETLIST, SITES, TIMING, Toolchain, toolchain
 from boards.top import Top
 from hw.build_identity import build_identity
 

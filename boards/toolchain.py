@@ -3,13 +3,12 @@
     netlist.json, constraints --nextpnr--> placed, timing.json --packer--> bitstream
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from boards.programs import program
 from boards.resources import PARTS
 from boards.yosys import SYNTHESIS
 from hw.config import Family
@@ -83,11 +82,6 @@ class Toolchain:
     def versions(self) -> dict[str, str]:
         """What the results depend on beside their inputs."""
         return {package: version(package) for package in self.packages}
-
-
-def program(name: str) -> str:
-    """The path of a tool that was installed beside this Python."""
-    return str(Path(sys.executable).parent / name)
 
 
 def toolchain(family: Family, platform: Any) -> Toolchain:

